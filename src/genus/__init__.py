@@ -1,0 +1,59 @@
+"""genus learns the distribution of a dataset, then generates, scores, completes, explores and judges."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve small nets; must precede torch
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "Model": "genus.model",
+    "Run": "genus.train.run",
+    "Resample": "genus.families.baseline",
+    "Marginals": "genus.families.baseline",
+    "Gaussian": "genus.families.baseline",
+    "GaussianMixture": "genus.families.mixture",
+    "VAE": "genus.families.vae",
+    "RealNVP": "genus.families.flow",
+    "GAN": "genus.families.gan",
+    "FlowMatching": "genus.families.diffusion",
+    "Transformer": "genus.families.transformer",
+    "load": "genus.data.load",
+    "evaluate": "genus.judgement.evaluate",
+    "compare": "genus.judgement.compare",
+}
+
+__all__ = list(_PLACES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from genus.judgement.compare import compare as compare
+    from genus.data.load import load as load
+    from genus.judgement.evaluate import evaluate as evaluate
+    from genus.families.baseline import Gaussian as Gaussian
+    from genus.families.baseline import Marginals as Marginals
+    from genus.families.baseline import Resample as Resample
+    from genus.families.diffusion import FlowMatching as FlowMatching
+    from genus.families.flow import RealNVP as RealNVP
+    from genus.families.gan import GAN as GAN
+    from genus.families.mixture import GaussianMixture as GaussianMixture
+    from genus.families.transformer import Transformer as Transformer
+    from genus.families.vae import VAE as VAE
+    from genus.model import Model as Model
+    from genus.train.run import Run as Run
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `import genus` and `genus --help` need no torch."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'genus' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PLACES])

@@ -1,0 +1,217 @@
+"""What a family can honestly do. A claim cannot be made without its hook; the verbs are final."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from genus import dice
+from genus.errors import UsageError
+from genus.maths.quantise import drawn
+from genus.model import Model
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Density(Model):
+    """The family knows log p of a packed item exactly."""
+
+    @abstractmethod
+    def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """log p(x | y) in nats, (n,)."""
+
+    @property
+    def exact(self) -> bool:
+        """False where the data were dequantised: then the density only bounds the probability."""
+        check_is_fitted(self, "space_")
+        return self.codec_.exact(self.space_)
+
+    @final
+    def log_prob(self, X: Any, y: Any = None) -> np.ndarray:
+        """Exact log-likelihood of each item, (n,), nats, in the units of X.
+
+        Raises UsageError where discrete data were made real by dequantisation: there only
+        `log_prob_bound` can be given.
+        """
+        if not self.exact:
+            raise UsageError(
+                f"{type(self).__name__} sees this {self.codec_.kind} data through dequantisation, so that log_prob would not "
+                "be exact: use log_prob_bound."
+            )
+        x, c = self._packed(X, y)
+        return self._each(self._log_prob, x, c).numpy()
+
+    @final
+    def log_prob_bound(self, X: Any, y: Any = None, *, draws: int = 8, seed: int = 0) -> np.ndarray:
+        """A lower bound, in expectation, of each item's log-likelihood: log of the mean density over `draws` dequantisations."""
+        check_is_fitted(self, "space_")
+        with dice.private(seed):
+            x, c = self._packed(X, y)
+            each = torch.stack([self._each(self._log_prob, x, c) for _ in range(1 if self.exact else draws)])
+        return (torch.logsumexp(each, 0) - np.log(len(each))).numpy()
+
+    @final
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log-likelihood an item, exact or bound as the data allow; what scikit-learn's searches maximise."""
+        y = y if getattr(self, "condition_", None) is not None else None
+        return float(np.mean(self.log_prob(X, y) if self.exact else self.log_prob_bound(X, y)))
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Bound(Model):
+    """The family knows a lower bound of log p, such as the ELBO."""
+
+    @abstractmethod
+    def _bound(self, x: Tensor, y: Tensor | None, draws: int) -> Tensor:
+        """A bound of log p(x | y) in nats, (n,), from `draws` samples; more draws, a tighter bound."""
+
+    @final
+    def log_prob_bound(self, X: Any, y: Any = None, *, draws: int = 1, seed: int = 0) -> np.ndarray:
+        """A lower bound, in expectation, of each item's log-likelihood, (n,), nats, in the units of X."""
+        check_is_fitted(self, "space_")
+        with dice.private(seed):
+            x, c = self._packed(X, y)
+            return self._each(lambda x, y: self._bound(x, y, draws), x, c).numpy()
+
+    @final
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean bound an item; what scikit-learn's searches maximise."""
+        y = y if getattr(self, "condition_", None) is not None else None
+        return float(np.mean(self.log_prob_bound(X, y)))
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Estimate(Model):
+    """The family can estimate log p with an error it can state, such as an ODE's likelihood."""
+
+    @abstractmethod
+    def _estimate(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(estimate, standard error) of log p(x | y) in nats, each (n,)."""
+
+    @final
+    def log_prob_estimate(self, X: Any, y: Any = None, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """An estimate of each item's log-likelihood and its standard error, each (n,), nats, in the units of X.
+
+        Where data were dequantised it estimates a lower bound.
+        """
+        check_is_fitted(self, "space_")
+        errors = []
+
+        def hook(x: Tensor, y: Tensor | None) -> Tensor:
+            value, error = self._estimate(x, y)
+            errors.append(error.double().cpu())
+            return value
+
+        with dice.private(seed):
+            x, c = self._packed(X, y)
+            return self._each(hook, x, c).numpy(), torch.cat(errors).numpy()
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Energy(Model):
+    """The family knows −log p up to one constant."""
+
+    @abstractmethod
+    def _energy(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """E(x | y), (n,)."""
+
+    @final
+    def energy(self, X: Any, y: Any = None) -> np.ndarray:
+        """−log p of each item up to one constant shared by all, (n,), nats."""
+        check_is_fitted(self, "space_")
+        x, c = self._packed(X, y)
+        return -self._each(lambda x, y: -self._energy(x, y), x, c).numpy()
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Latent(Model):
+    """The family has codes: encode and decode."""
+
+    @abstractmethod
+    def _encode(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Codes (n, k) of items."""
+
+    @abstractmethod
+    def _decode(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """Items (n, *space) of codes; no noise."""
+
+    @final
+    def encode(self, X: Any, y: Any = None, *, seed: int = 0) -> np.ndarray:
+        """Codes of each item, (n, k)."""
+        check_is_fitted(self, "space_")
+        with dice.private(seed), torch.no_grad():
+            x, c = self._packed(X, y)
+            rows = torch.arange(len(x)).split(self.chunk)
+            return torch.cat([self._encode(x[i], None if c is None else c[i]).cpu() for i in rows]).numpy()
+
+    @final
+    def decode(self, z: Any, y: Any = None) -> Any:
+        """The items that codes z (n, k) stand for, in the user's own type."""
+        check_is_fitted(self, "space_")
+        codes = torch.as_tensor(np.asarray(z), dtype=torch.float32)
+        with dice.private(0), torch.no_grad():
+            c = self._conditions(len(codes), y)
+            rows = torch.arange(len(codes)).split(self.chunk)
+            x = torch.cat([self._decode(codes[i], None if c is None else c[i]).cpu() for i in rows])
+        return self.codec_.unpack(x, self.space_)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Partial(Model):
+    """The family fills in what is missing."""
+
+    @abstractmethod
+    def _complete(self, x: Tensor, known: Tensor, y: Tensor | None) -> Tensor:
+        """x with entries drawn where the mask `known` (n, *space) is False; a Space's `missing` level is never drawn."""
+
+    @final
+    def complete(self, X: Any, y: Any = None, *, seed: int | None = None) -> Any:
+        """X with its missing cells (NaN, None or masked) drawn given the known ones, which stay untouched."""
+        check_is_fitted(self, "space_")
+        with dice.private(seed), torch.no_grad():
+            x, known = self.codec_.known(X, self.space_)
+            x = drawn(x)
+            c = None if self.condition_ is None else self._conditions(len(x), y)
+            rows = torch.arange(len(x)).split(self.chunk)
+            filled = torch.cat([self._complete(x[i], known[i], None if c is None else c[i]).cpu() for i in rows])
+        return self.codec_.merge(X, self.codec_.unpack(filled, self.space_, whole=True), self.space_)
+
+    def _given(self, n: int, given: Any, y: Any, seed: int | None) -> Any:
+        """n items that agree with `given`: an item with every other part missing, completed n times."""
+        return self.complete(self.codec_.template(n, given), y, seed=seed)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Conditional(Model):
+    """The family's hooks use y: `fit(X, y)` and `sample(n, y=…)` mean something."""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Stepwise(Model):
+    """Sampling goes by steps that can be watched."""
+
+    @abstractmethod
+    def _trace(self, n: int, y: Tensor | None) -> Iterator[Tensor]:
+        """Frames (n, *space) from noise to samples; the last is distributed as `_sample`."""
+
+    @final
+    def trace(self, n: int = 1, y: Any = None, *, seed: int | None = None) -> list[Any]:
+        """Frames on the way to n samples, each in the user's own type."""
+        check_is_fitted(self, "space_")
+        with dice.private(seed), torch.no_grad():
+            frames = list(self._trace(n, self._conditions(n, y)))
+        return [self.codec_.unpack(frame.cpu(), self.space_) for frame in frames]
+
+
+CAPABILITIES = (Density, Bound, Estimate, Energy, Latent, Partial, Conditional, Stepwise)
+
+
+def capabilities(family: type[Model]) -> tuple[str, ...]:
+    """The names of what the family claims, in the order of the contract."""
+    return tuple(c.__name__ for c in CAPABILITIES if issubclass(family, c))

@@ -1,0 +1,43 @@
+"""Data: the user's own types, packed for families and given back as they came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genus.data.array import ArrayCodec, checked_array
+from genus.data.codec import Codec
+from genus.data.image import ImageCodec, is_images
+from genus.data.split import split_off
+from genus.data.table import TableCodec, is_table
+from genus.data.text import TextCodec, is_text
+from genus.errors import RunError
+
+CODECS: dict[str, type[Codec]] = {c.kind: c for c in (TableCodec, ImageCodec, TextCodec, ArrayCodec)}
+
+
+def codec_of(X: Any, *, estimator: Any = None, reset: bool = True) -> Codec:
+    """An unfitted codec for the kind of data X is.
+
+    With `reset=False` nothing is learnt and X is only checked, scikit-learn's way, against what the
+    estimator was fitted on (number and names of features).
+    """
+    if is_table(X):
+        return TableCodec()
+    if is_text(X):
+        return TextCodec()
+    if is_images(X):
+        return ImageCodec()
+    checked_array(X, estimator=estimator, reset=reset)
+    return ArrayCodec()
+
+
+def codec_from_json(kind: str, state: dict[str, Any]) -> Codec:
+    """A fitted codec from its kind and what it had learnt."""
+    if kind not in CODECS:
+        raise RunError(f"The model packs {kind!r} data, which this genus does not know: install a newer one.")
+    codec = CODECS[kind]()
+    vars(codec).update(state)
+    return codec
+
+
+__all__ = ["CODECS", "Codec", "codec_from_json", "codec_of", "split_off"]

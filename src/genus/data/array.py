@@ -1,0 +1,137 @@
+"""Arrays of real numbers, any shape: centred and scaled to unit variance, entry by entry."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_array, validate_data
+from torch import Tensor
+
+from genus.data.codec import Codec
+from genus.errors import DataError, UsageError
+from genus.maths.quantise import Packed
+from genus.space import AnySpace, Record, Space
+
+BINS = 64
+
+
+def checked_array(X: Any, *, estimator: Any = None, reset: bool = True, holes: bool = False) -> np.ndarray:
+    """X as a float array (n, …) after scikit-learn's checks: finite unless `holes`, not empty, numeric."""
+    finite = "allow-nan" if holes else True
+    if estimator is not None and getattr(X, "ndim", 2) <= 2:
+        return validate_data(estimator, X, reset=reset, ensure_all_finite=finite, dtype=[np.float64, np.float32])
+    return check_array(X, allow_nd=True, ensure_all_finite=finite, dtype=[np.float64, np.float32])
+
+
+class ArrayCodec(Codec):
+    """Real arrays ⇄ `real` (standardised) or `record` (quantile bins of each entry).
+
+    Attributes
+    ----------
+    shape_: of one item. dtype_: what the user gave. mean_, scale_: (size,), of the entries that vary.
+    varies_: (size,) bool; constant entries are left out of the model and put back in samples.
+    edges_: (varying, bins + 1) quantile edges; repeated edges make a bin that is one value.
+    """
+
+    kind: ClassVar[str] = "array"
+
+    def fit(self, X: Any) -> Self:
+        a = checked_array(X)
+        self.shape_ = tuple(a.shape[1:])
+        self.dtype_ = np.asarray(X).dtype.str
+        flat = a.reshape(len(a), -1).astype(np.float64)
+        self.varies_ = flat.std(0) > 0
+        if len(flat) > 1 and not self.varies_.any():
+            raise DataError("Every entry of X is constant: there is no distribution to learn.")
+        if len(flat) == 1:
+            raise DataError("X holds one sample (n_samples = 1): a distribution needs at least 2.")
+        self.constants_ = flat[0]
+        if not self.varies_.all():
+            where = np.flatnonzero(~self.varies_)
+            warnings.warn(
+                f"{len(where)} entries of X are constant (the first is number {where[0]}): they are left out of the model "
+                "and put back in samples.",
+                stacklevel=4,
+            )
+        flat = flat[:, self.varies_]
+        self.mean_, self.scale_ = flat.mean(0), flat.std(0)
+        self.edges_ = np.quantile(flat, np.linspace(0, 1, min(BINS, len(flat)) + 1), axis=0).T.copy()
+        return self
+
+    def views(self) -> tuple[AnySpace, ...]:
+        d = int(self.varies_.sum())
+        shape = self.shape_ if self.varies_.all() else (d,)
+        cells = tuple((f"x{i}", Space("levels", (), self.edges_.shape[1] - 1)) for i in range(d))
+        return Space("real", shape or (1,)), Record(cells)
+
+    def _flat(self, X: Any, holes: bool = False) -> np.ndarray:
+        a = checked_array(X, holes=holes)
+        if tuple(a.shape[1:]) != self.shape_:
+            raise DataError(f"X has items of shape {tuple(a.shape[1:])}; the model was fitted on {self.shape_}.")
+        return a.reshape(len(a), -1).astype(np.float64)[:, self.varies_]
+
+    def pack(self, X: Any, view: AnySpace) -> Packed:
+        flat = self._flat(X)
+        if view.kind == "record":
+            return torch.from_numpy(self._bins(flat))
+        return torch.from_numpy((flat - self.mean_) / self.scale_).float().reshape(-1, *view.shape)
+
+    def _bins(self, flat: np.ndarray) -> np.ndarray:
+        last = self.edges_.shape[1] - 2
+        columns = [np.clip(np.searchsorted(e, c, "right") - 1, 0, last) for e, c in zip(self.edges_, flat.T, strict=True)]
+        return np.stack(columns, 1).astype(np.int64)
+
+    def unpack(self, x: Tensor, view: AnySpace, *, whole: bool = False) -> Any:
+        flat = x.reshape(len(x), -1).double().numpy()
+        if view.kind == "record":
+            column = np.arange(flat.shape[1])
+            code = flat.astype(np.int64)
+            low, high = self.edges_[column, code], self.edges_[column, code + 1]
+            flat = low + (high - low) * torch.rand(code.shape, dtype=torch.float64).numpy()
+        else:
+            flat = flat * self.scale_ + self.mean_
+        full = np.tile(self.constants_, (len(flat), 1))
+        full[:, self.varies_] = flat
+        dtype = np.dtype(self.dtype_)
+        if dtype.kind in "iub":
+            full = np.rint(full)
+        return full.reshape(-1, *self.shape_).astype(dtype if dtype.kind in "iubf" else np.float64)
+
+    def log_volume(self, x: Tensor, view: AnySpace) -> Tensor:
+        if view.kind != "record":
+            return torch.full((len(x),), float(np.log(self.scale_).sum()), dtype=torch.float64)
+        code = x.long().cpu().numpy()
+        column = np.arange(code.shape[1])
+        width = self.edges_[column, code + 1] - self.edges_[column, code]
+        return torch.from_numpy(np.log(np.where(width > 0, width, 1.0)).sum(1))
+
+    def exact(self, view: AnySpace) -> bool:
+        return True
+
+    def dims(self) -> int:
+        return math.prod(self.shape_)
+
+    def known(self, X: Any, view: AnySpace) -> tuple[Packed, Tensor]:
+        flat = self._flat(np.ma.filled(np.ma.asarray(X, dtype=float), np.nan) if np.ma.isMaskedArray(X) else X, holes=True)
+        known = torch.from_numpy(~np.isnan(flat)).reshape(-1, *view.shape)
+        flat = np.where(np.isnan(flat), self.mean_, flat)
+        if view.kind == "record":
+            return torch.from_numpy(self._bins(flat)), known
+        return torch.from_numpy((flat - self.mean_) / self.scale_).float().reshape(-1, *view.shape), known
+
+    def merge(self, X: Any, filled: Any, view: AnySpace) -> Any:
+        holes = np.ma.getmaskarray(X) if np.ma.isMaskedArray(X) else np.isnan(np.asarray(X, dtype=float))
+        return np.where(holes, filled, np.ma.getdata(X)).astype(filled.dtype)
+
+    def template(self, n: int, given: Any) -> Any:
+        """given = {index of a flat entry: value}."""
+        flat = np.full((n, math.prod(self.shape_)), np.nan)
+        for index, value in dict(given).items():
+            if not str(index).lstrip("x").isdigit() or int(str(index).lstrip("x")) >= flat.shape[1]:
+                raise UsageError(f"given names entry {index!r}, but an item has entries 0 to {flat.shape[1] - 1}.")
+            flat[:, int(str(index).lstrip("x"))] = float(value)
+        return flat.reshape(n, *self.shape_)

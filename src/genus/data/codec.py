@@ -1,0 +1,60 @@
+"""Codec: the user's data ⇄ packed tensors of a Space, with the change of volume between them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+from torch import Tensor
+
+from genus.maths.quantise import Packed
+from genus.space import AnySpace
+
+
+class Codec(ABC):
+    """Fitted on the training split only; everything learnt ends in `_` and is JSON, arrays or tensors.
+
+    A codec offers `views`: the Spaces it can pack into, preferred first. A family takes the first it accepts.
+    """
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def fit(self, X: Any) -> Self:
+        """Learn the columns, levels, scales or alphabet of X."""
+
+    @abstractmethod
+    def views(self) -> tuple[AnySpace, ...]:
+        """The Spaces this codec packs into, preferred first."""
+
+    @abstractmethod
+    def pack(self, X: Any, view: AnySpace) -> Packed:
+        """X (n items) as a tensor of `view`, or a Fuzzy where discrete data become real."""
+
+    @abstractmethod
+    def unpack(self, x: Tensor, view: AnySpace, *, whole: bool = False) -> Any:
+        """Packed items as the user's own type; `whole` allows no missing cells."""
+
+    @abstractmethod
+    def log_volume(self, x: Tensor, view: AnySpace) -> Tensor:
+        """log |d user / d packed| of each packed item, (n,): log p(user) = log p(packed) − log_volume."""
+
+    @abstractmethod
+    def exact(self, view: AnySpace) -> bool:
+        """True where packing loses nothing and adds no noise, so that a density stays exact in user units."""
+
+    @abstractmethod
+    def dims(self) -> int:
+        """Numbers in one item of user data, the D of bits/dim."""
+
+    def known(self, X: Any, view: AnySpace) -> tuple[Packed, Tensor]:
+        """X with holes as (packed with anything in the holes, mask of known entries), for `complete`."""
+        raise NotImplementedError
+
+    def merge(self, X: Any, filled: Any, view: AnySpace) -> Any:
+        """`filled` with every cell that X knows put back untouched."""
+        raise NotImplementedError
+
+    def template(self, n: int, given: Any) -> Any:
+        """n user items that hold only the parts in `given`, everything else missing, for `sample(given=…)`."""
+        raise NotImplementedError

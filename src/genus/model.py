@@ -1,0 +1,256 @@
+"""Model: the shell with the public verbs, written once and never overridden."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self, final
+
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from genus import dice, store
+from genus.data import codec_from_json, codec_of, split_off
+from genus.data.codec import Codec
+from genus.data.condition import Condition
+from genus.errors import DataError, RunError, UsageError
+from genus.maths.quantise import Packed
+from genus.space import AnySpace, space_from_json
+from genus.train.run import Run
+
+FORMAT = 1
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Model(BaseEstimator, ABC):
+    """A family's public face: fit and sample; capabilities add the other verbs.
+
+    A family is a dataclass of hyper-parameters that declares which kinds of Space it accepts and writes
+    `_build` (make the nets for `space_`), `_fit` and `_sample`. Whatever it learns ends in `_` and is a
+    tensor, an array, a module made in `_build`, or JSON; `save` keeps exactly that.
+
+    Parameters
+    ----------
+    seed: of everything drawn while fitting.
+
+    Attributes
+    ----------
+    codec_: the fitted Codec. space_: the Space it packs into for this family. condition_: the fitted
+    Condition, None when `fit` had no y. history_: a list of dicts, one a logged step.
+    """
+
+    accepts: ClassVar[tuple[str, ...]] = ()
+    holds_out: ClassVar[bool] = False
+    chunk: ClassVar[int] = 2048
+
+    seed: int = 0
+
+    # -- the hooks a family writes ------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Raise a UsageError for hyper-parameters that cannot work."""
+
+    def _build(self) -> None:
+        """Make the nets for `space_` and `width_y`; called before `_fit` and by `load`."""
+
+    @abstractmethod
+    def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
+        """Learn from x (n, *space) and the condition y (n, m); `run.validation` holds (x, y) or None."""
+
+    @abstractmethod
+    def _sample(self, n: int, y: Tensor | None) -> Tensor:
+        """n items (n, *space)."""
+
+    # -- the verbs ----------------------------------------------------------------------------------------
+
+    @final
+    def fit(self, X: Any, y: Any = None, *, validation: Any = None, run: Run | None = None) -> Self:
+        """Learn the distribution of X, given y if it is passed.
+
+        Parameters
+        ----------
+        X: DataFrame, uint8 images (n, H, W[, C]), list of strings or one running text, or a real array (n, …).
+        y: labels (n,) or a DataFrame of columns to condition on.
+        validation: held-out X, or (X, y); families that train by steps set some rows aside when it is None.
+        run: where to keep checkpoints and how to show progress; a silent one in memory by default.
+        """
+        self._check()
+        run = run or Run()
+        if validation is not None and not isinstance(validation, tuple):
+            validation = (validation, None)
+        if validation is None and self.holds_out:
+            X, y, validation = split_off(X, y, seed=self.seed)
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)
+        with dice.private(dice.derive(self.seed, "fit")):
+            self.codec_ = codec_of(X, estimator=self).fit(X)
+            self.space_ = self._choose(self.codec_)
+            self.condition_ = None if y is None or not self._conditional() else Condition().fit(y)
+            x, c = self._packed(X, y, fitting=True)
+            if validation is not None:
+                run.validation = self._packed(*validation, fitting=True)
+            self.history_: list[dict[str, Any]] = []
+            self._build()
+            self._fit(x, c, run)
+        return self
+
+    @final
+    def sample(self, n: int = 1, y: Any = None, *, given: Any = None, seed: int | None = None) -> Any:
+        """n new items in the user's own type.
+
+        Parameters
+        ----------
+        n: how many. y: the condition, one for all or one an item; drawn as in training when left out.
+        given: known parts of an item, {column: value}, for families that complete. seed: None draws afresh.
+        """
+        check_is_fitted(self, "space_")
+        if not isinstance(n, int) or n < 0:
+            raise UsageError(f"sample(n) wants a count of 0 or more, not {n!r}.")
+        if given is not None:
+            return self._given(n, given, y, seed)
+        with dice.private(seed), torch.no_grad():
+            c = self._conditions(n, y)
+            parts = [self._sample(len(i), None if c is None else c[i]) for i in _chunks(n, self.chunk)]
+            x = torch.cat(parts) if parts else torch.zeros((0, *self.space_.shape), dtype=self.space_.dtype)
+            return self.codec_.unpack(x.cpu(), self.space_)
+
+    @final
+    def save(self, path: str | Path) -> None:
+        """Write `model.json` and `model.safetensors` into the folder `path`."""
+        check_is_fitted(self, "space_")
+        folder = Path(path)
+        tensors: dict[str, Tensor] = {}
+        learnt = {k: v for k, v in vars(self).items() if k.endswith("_") and not k.startswith("_")}
+        special = {"codec_", "space_", "condition_"}
+        modules = {k: v for k, v in learnt.items() if isinstance(v, nn.Module)}
+        for name, module in modules.items():
+            tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
+        body = {
+            "genus": FORMAT,
+            "family": f"{type(self).__module__}:{type(self).__qualname__}",
+            "fields": store.freeze(self.get_params(deep=False), tensors, "fields"),
+            "space": self.space_.to_json(),
+            "codec": {"kind": self.codec_.kind, "state": store.freeze(vars(self.codec_), tensors, "codec")},
+            "condition": store.freeze(vars(self.condition_), tensors, "condition") if self.condition_ else None,
+            "learnt": {k: store.freeze(v, tensors, k) for k, v in learnt.items() if k not in special and k not in modules},
+            "modules": sorted(modules),
+        }
+        content = store.pack_tensors(tensors)
+        body["sha256"] = store.write(folder / "model.safetensors", content)
+        store.write(folder / "model.json", store.to_json(body))
+
+    @staticmethod
+    @final
+    def load(path: str | Path, **fields: Any) -> Model:
+        """The model saved in the folder `path`; `fields` replace what JSON cannot hold (a `net=` factory)."""
+        folder = Path(path)
+        if not (folder / "model.json").is_file():
+            raise RunError(f"{folder} holds no model (no model.json): give the folder that `genus fit -o` wrote.")
+        body = store.from_json(store.read(folder / "model.json"), str(folder / "model.json"))
+        if not isinstance(body, dict) or body.get("genus") != FORMAT:
+            raise RunError(f"{folder / 'model.json'} is not a model of this genus (format {FORMAT}).")
+        content = store.read(folder / "model.safetensors")
+        if store.digest(content) != body["sha256"]:
+            raise RunError(f"{folder / 'model.safetensors'} has changed since it was written (its hash differs): restore it.")
+        tensors = store.unpack_tensors(content, str(folder / "model.safetensors"))
+        family = _family(body["family"])
+        model = family(**(store.thaw(body["fields"], tensors) | fields))
+        model.space_ = space_from_json(body["space"])
+        model.codec_ = codec_from_json(body["codec"]["kind"], store.thaw(body["codec"]["state"], tensors))
+        model.condition_ = None
+        if body["condition"] is not None:
+            model.condition_ = Condition()
+            vars(model.condition_).update(store.thaw(body["condition"], tensors))
+        for name, value in body["learnt"].items():
+            setattr(model, name, store.thaw(value, tensors))
+        with dice.private(0):
+            model._build()
+        for name in body["modules"]:
+            module: nn.Module = getattr(model, name)
+            module.load_state_dict({k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}/")})
+            module.eval()
+        return model
+
+    # -- what the capabilities share ----------------------------------------------------------------------
+
+    @property
+    def width_y(self) -> int:
+        """Entries of a packed condition, 0 without one."""
+        return self.condition_.width if self.condition_ is not None else 0
+
+    @classmethod
+    def _conditional(cls) -> bool:
+        return any(base.__name__ == "Conditional" for base in cls.__mro__)
+
+    def _choose(self, codec: Codec) -> AnySpace:
+        for view in codec.views():
+            if view.kind in self.accepts:
+                return view
+        offered = " or ".join(sorted({view.kind for view in codec.views()}))
+        raise DataError(
+            f"{type(self).__name__} does not accept {codec.kind} data (packed as {offered}; it takes "
+            f"{', '.join(self.accepts)}): `genus families` shows which families do."
+        )
+
+    def _packed(self, X: Any, y: Any = None, *, fitting: bool = False) -> tuple[Packed, Tensor | None]:
+        """X and y as tensors of `space_`; outside fit, X is also checked against what was fitted."""
+        if not fitting:
+            codec_of(X, estimator=self, reset=False)
+        x = self.codec_.pack(X, self.space_)
+        if self.condition_ is None:
+            return x, None
+        if y is None:
+            raise UsageError("This model was fitted with a condition: give y as well.")
+        c = self.condition_.pack(y, len(x))
+        return x, c
+
+    def _conditions(self, n: int, y: Any) -> Tensor | None:
+        if self.condition_ is None:
+            if y is not None:
+                raise UsageError("This model was fitted without a condition: fit(X, y) first, or leave y out.")
+            return None
+        return self.condition_.draw(n) if y is None else self.condition_.pack(y, n)
+
+    def _each(self, hook: Callable[..., Tensor], x: Packed, y: Tensor | None) -> Tensor:
+        """The hook over chunks of x, in double precision on the CPU, minus the change of volume."""
+        out = []
+        with torch.no_grad():
+            for i in _chunks(len(x), self.chunk):
+                piece = x[i]
+                value = hook(piece, None if y is None else y[i]).double().cpu()
+                out.append(value - self.codec_.log_volume(piece, self.space_).double())
+        return torch.cat(out) if out else torch.zeros(0, dtype=torch.float64)
+
+    def _given(self, n: int, given: Any, y: Any, seed: int | None) -> Any:
+        raise UsageError(f"{type(self).__name__} cannot sample given known parts; families that complete can: see `genus families`.")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "density_estimator"
+        tags.target_tags.required = False
+        tags.non_deterministic = False
+        return tags
+
+
+def _chunks(n: int, size: int) -> Iterator[Tensor]:
+    return (torch.arange(i, min(i + size, n)) for i in range(0, n, size))
+
+
+def _family(name: str) -> type[Model]:
+    """The class a model file names: one of genus's own, or one already imported."""
+    module, _, qualname = name.partition(":")
+    if module.startswith("genus.families."):
+        importlib.import_module(module)
+    todo: list[type] = [Model]
+    while todo:
+        cls = todo.pop()
+        todo += cls.__subclasses__()
+        if f"{cls.__module__}:{cls.__qualname__}" == name:
+            return cls
+    raise RunError(f"The model is of family {qualname} from {module}: import that module, then load again.")
+

@@ -1,0 +1,116 @@
+"""Space: what one packed item is. Families and data meet here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+
+from genus.errors import DataError
+
+Kind = Literal["real", "levels", "binary", "category", "tokens"]
+
+
+@dataclass(frozen=True)
+class Space:
+    """One packed item: a tensor of one kind and shape.
+
+    Parameters
+    ----------
+    kind: `real` (float32), `levels` (ordered integers 0 … levels−1), `binary` (0 or 1),
+        `category` (unordered integers), `tokens` (a sequence of integers closed by `end`).
+    shape: of one item, without the batch: () a cell, (d,) a vector, (C, H, W) an image, (L,) a sequence.
+    levels: how many values a discrete entry can take; 0 for `real`.
+    bounds: the open interval a `real` entry lives in, or None for the whole line.
+    end: the end symbol of `tokens`, which also pads; None where every item has the full length.
+    missing: the level that stands for a missing cell, or None.
+    """
+
+    kind: Kind
+    shape: tuple[int, ...] = ()
+    levels: int = 0
+    bounds: tuple[float, float] | None = None
+    end: int | None = None
+    missing: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Entries in one item."""
+        return math.prod(self.shape)
+
+    @property
+    def discrete(self) -> bool:
+        return self.kind != "real"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """How items are packed: images stay small, everything else discrete is int64."""
+        if self.kind == "real":
+            return torch.float32
+        return torch.uint8 if len(self.shape) == 3 and self.levels <= 256 else torch.int64
+
+    def __str__(self) -> str:
+        shape = "×".join(map(str, self.shape)) or "scalar"
+        return f"{self.kind} {shape}" + (f" of {self.levels} levels" if self.levels else "")
+
+    def to_json(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if v is not None}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row of named cells, packed into one int64 tensor (n, fields); every cell is a discrete scalar Space.
+
+    `levels` cells are ordered (bins of a number), `category` cells are not.
+    """
+
+    fields: tuple[tuple[str, Space], ...]
+    kind: Literal["record"] = field(default="record", init=False)
+
+    def __post_init__(self) -> None:
+        wrong = [name for name, space in self.fields if space.shape != () or not space.discrete]
+        if wrong:
+            raise DataError(f"A record holds discrete cells only, but {wrong[0]!r} is not one.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.fields),)
+
+    @property
+    def size(self) -> int:
+        return len(self.fields)
+
+    @property
+    def levels(self) -> int:
+        """The widest cell."""
+        return max(space.levels for _, space in self.fields)
+
+    @property
+    def discrete(self) -> bool:
+        return True
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.int64
+
+    def __str__(self) -> str:
+        return f"record of {self.size} cells"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "record", "fields": [[name, space.to_json()] for name, space in self.fields]}
+
+
+AnySpace = Space | Record
+
+
+def space_from_json(data: dict[str, Any]) -> AnySpace:
+    """The inverse of `to_json`."""
+    if data["kind"] == "record":
+        return Record(tuple((name, _cell(cell)) for name, cell in data["fields"]))
+    return _cell(data)
+
+
+def _cell(data: dict[str, Any]) -> Space:
+    return Space(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})

@@ -1,0 +1,1 @@
+"""Training: loops that know no family, over one run that survives anything."""
