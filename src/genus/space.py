@@ -113,4 +113,5 @@ def space_from_json(data: dict[str, Any]) -> AnySpace:
 
 
 def _cell(data: dict[str, Any]) -> Space:
-    return Space(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return Space(**fields)

@@ -1,0 +1,203 @@
+"""The commands: what each takes, in words; the work is done in the modules beside this one."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="genus",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Learn the distribution of a dataset; then generate, score, complete and judge.
+
+DATA is an embedded name (`genus data` lists them), a file (.csv .tsv .parquet .npy .npz .txt, also .gz; idx images),
+a folder of images, or hf:owner/name.
+
+Begin with `genus demo`, or `genus fit digits --family vae -o runs/a` and then `genus sample runs/a -n 64 -o grid.png`.
+Any command takes --debug for a traceback.""",
+)
+
+Data = Annotated[str, typer.Argument(metavar="DATA", help="Embedded name, file, folder or hf:owner/name.", show_default=False)]
+RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that `genus fit -o` wrote.", show_default=False)]
+Out = Annotated[Path | None, typer.Option("-o", "--output", help="Where to write.", show_default=False)]
+Seed = Annotated[int, typer.Option(help="Of every random choice.")]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(help="A known part or condition, as column=value; repeat for more.", show_default=False),
+]
+Kind = Annotated[str | None, typer.Option(help="Read DATA as table, image, text, lines or array.", show_default=False)]
+Size = Annotated[int | None, typer.Option("--image-size", help="Resize images to this many pixels a side.", show_default=False)]
+Time = Annotated[str | None, typer.Option(help="Column of time: the split is then by time.", show_default=False)]
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the report.")] = Path("runs/demo"),
+    minutes: Annotated[float, typer.Option(help="Training time, shared by the families.")] = 3.5,
+    seed: Seed = 0,
+) -> None:
+    """Compare every family on handwritten digits and write a report (about five minutes on two cores)."""
+    from genus.cli.judge import compare_families
+
+    compare_families("digits", None, minutes, seed, output / "report.html", {}, _command())
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: versions, threads, GPU, extras, disk; say what to do about each."""
+    from genus.cli.doctor import examine
+
+    raise typer.Exit(examine())
+
+
+@app.command()
+def families(
+    name: Annotated[str | None, typer.Argument(help="One family, to see its fields.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """The catalogue: family × capability × kind of data, computed; or one family's fields."""
+    from genus.cli.show import show_catalogue, show_family
+
+    show_catalogue(as_json) if name is None else show_family(name)
+
+
+@app.command()
+def data(
+    source: Annotated[str | None, typer.Argument(metavar="[DATA]", help="What to describe.", show_default=False)] = None,
+    kind: Kind = None,
+    image_size: Size = None,
+) -> None:
+    """List the embedded datasets, or describe DATA: its kind, size, columns and how each is understood."""
+    from genus.cli.show import show_data
+
+    show_data(source, kind, image_size)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def fit(
+    context: typer.Context,
+    source: Data,
+    family: Annotated[str, typer.Option(help="Short name: `genus families` lists them.")] = "",
+    output: Out = None,
+    condition: Annotated[
+        str | None, typer.Option(help="Columns to condition on, comma-separated, or `labels`.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Say that going on is meant; it is what happens anyway.")] = False,
+    devices: Annotated[int, typer.Option(help="Processes that share each batch.")] = 1,
+    every: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 30.0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    kind: Kind = None,
+    image_size: Size = None,
+    time: Time = None,
+    fields_of: Annotated[bool, typer.Option("--fields", help="List the family's fields and stop.")] = False,
+) -> None:
+    """Fit a family to DATA and keep it in a run folder.
+
+    Any field of the family is a flag: `--latent 16`, `--steps 2000`, `--minutes 2`, `--seed 1`, `--size small`
+    (`genus fit digits --family vae --fields` lists them). The same command again goes on where it stopped, to the
+    same weights; a finished run is left as it is.
+    """
+    from genus.cli.show import show_family
+    from genus.cli.work import fit_run
+
+    if fields_of:
+        return show_family(family)
+    fit_run(source, family, output, context.args, condition=condition, must_exist=resume, devices=devices, every=every,
+            quiet=quiet, reading={"kind": kind, "size": image_size, "time": time}, command=_command())  # fmt: skip
+    return None
+
+
+@app.command()
+def sample(
+    run: RunArg,
+    n: Annotated[int, typer.Option("-n", help="How many.")] = 16,
+    output: Out = None,
+    given: Given = None,
+    seed: Annotated[int | None, typer.Option(help="Of the draw; fresh when left out.", show_default=False)] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Below 1 more typical, above 1 more varied.", show_default=False)
+    ] = None,
+) -> None:
+    """Draw new items: to .csv .parquet .txt .npz .npy, .png (a grid), or DIR/ (one file an image)."""
+    from genus.cli.work import sample_run
+
+    sample_run(run, n, output, given or [], seed, temperature)
+
+
+@app.command()
+def score(run: RunArg, source: Data, output: Out = None, seed: Seed = 0, kind: Kind = None, image_size: Size = None) -> None:
+    """Score each item of DATA: log_prob, bound, estimate or energy, named as what it is, in nats and bits/dim."""
+    from genus.cli.work import score_run
+
+    score_run(run, source, output, seed, {"kind": kind, "size": image_size})
+
+
+@app.command()
+def complete(run: RunArg, source: Data, output: Out = None, seed: Seed = 0, kind: Kind = None) -> None:
+    """Fill the missing cells of DATA; the known ones stay untouched."""
+    from genus.cli.work import complete_run
+
+    complete_run(run, source, output, seed, {"kind": kind})
+
+
+@app.command()
+def evaluate(
+    run: RunArg,
+    source: Data,
+    output: Out = None,
+    target: Annotated[str | None, typer.Option(help="Column to predict, train on synthetic, test on real.")] = None,
+    n: Annotated[int | None, typer.Option("-n", help="Items to sample.", show_default=False)] = None,
+    seed: Seed = 0,
+    kind: Kind = None,
+    image_size: Size = None,
+) -> None:
+    """Judge a run on held-out data and write a report that opens without network."""
+    from genus.cli.judge import evaluate_run
+
+    evaluate_run(run, source, output, {"kind": kind, "size": image_size}, target, n, seed, _command())
+
+
+@app.command()
+def compare(
+    source: Data,
+    families: Annotated[str | None, typer.Option(help="Comma-separated; all that accept DATA when left out.")] = None,
+    minutes: Annotated[float, typer.Option(help="Training time, shared by the families.")] = 5.0,
+    output: Out = None,
+    seed: Seed = 0,
+    kind: Kind = None,
+    image_size: Size = None,
+    time: Time = None,
+) -> None:
+    """Fit several families to DATA on equal terms and judge them against the same held-out items."""
+    from genus.cli.judge import compare_families
+
+    reading = {"kind": kind, "size": image_size, "time": time}
+    compare_families(source, families, minutes, seed, output, reading, _command())
+
+
+def _version(show: bool) -> None:
+    if show:
+        from genus import __version__
+
+        print(f"genus {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> Any:
+    pass
+
+
+def _command() -> str:
+    """The command as typed, for the report and the run file."""
+    return shlex.join(["genus", *sys.argv[1:]])

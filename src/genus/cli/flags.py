@@ -1,0 +1,85 @@
+"""Flags: a family's fields from the command line, checked by name and type."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any, Literal, Union, get_args, get_origin
+
+from genus.errors import UsageError, nearest
+
+
+def parse_fields(family: type, words: list[str]) -> dict[str, Any]:
+    """{field: value} from words such as ["--latent", "16", "--loss=wasserstein", "--no-scale"].
+
+    A word that names no field of the family is an error with the nearest name, never ignored.
+    """
+    hints = typing.get_type_hints(family)
+    names = set(family.__dataclass_fields__)  # type: ignore[attr-defined]
+    fields: dict[str, Any] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise UsageError(f"{word!r} is not understood here: fields are given as --name value.")
+        name, equals, text = word[2:].partition("=")
+        name = name.replace("-", "_")
+        if name not in names and name.removeprefix("no_") in names:
+            fields[name.removeprefix("no_")] = False
+            continue
+        if name not in names:
+            raise UsageError(f"{family.__name__} has no field {name!r}.{nearest(name, names)} List them with --fields.")
+        if not equals:
+            flag = hints[name] is bool and (not rest or rest[0].startswith("--"))
+            if not flag and not rest:
+                raise UsageError(f"--{name} needs a value.")
+            text = "true" if flag else rest.pop(0)
+        fields[name] = convert(text, hints[name], name)
+    return fields
+
+
+def convert(text: str, hint: Any, name: str) -> Any:
+    """`text` as the field's type; raises UsageError saying what the field takes."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        by_text = {str(choice): choice for choice in args}
+        if text not in by_text:
+            raise UsageError(f"--{name} takes {', '.join(by_text)}; not {text!r}.{nearest(text, by_text)}")
+        return by_text[text]
+    if origin in (Union, types.UnionType):
+        return _first(text, args, name)
+    if hint is bool:
+        return convert(text.lower(), Literal["true", "false"], name) == "true"
+    if origin in (tuple, list):
+        inner = args[0] if args else str
+        return (origin)(convert(part, inner, name) for part in text.split(","))
+    if hint in (int, float, str):
+        try:
+            return hint(text)
+        except ValueError:
+            word = {int: "a whole number", float: "a number"}[hint]
+            raise UsageError(f"--{name} takes {word}, not {text!r}.") from None
+    raise UsageError(f"--{name} cannot be given on the command line; use Python.")
+
+
+def _first(text: str, choices: tuple[Any, ...], name: str) -> Any:
+    if type(None) in choices and text.lower() == "none":
+        return None
+    errors = []
+    for choice in (c for c in choices if c is not type(None)):
+        try:
+            return convert(text, choice, name)
+        except UsageError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def parse_given(words: list[str]) -> dict[str, str]:
+    """{column: value} from words such as "income=>50K"."""
+    given = {}
+    for word in words:
+        column, equals, value = word.partition("=")
+        if not equals or not column:
+            raise UsageError(f"--given takes column=value, not {word!r}, e.g. --given 'income=>50K'.")
+        given[column.strip()] = value.strip()
+    return given

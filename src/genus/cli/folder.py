@@ -1,0 +1,116 @@
+"""Folder: what a run keeps about itself beside the model, so that the same command again goes on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from genus import store
+from genus.data.load import Dataset, load
+from genus.data.split import Split, split
+from genus.errors import RunError, UsageError
+from genus.model import Model
+
+FORMAT = 1
+
+
+@dataclass
+class Folder:
+    """A run folder: `run.json` (data, family, fields, split seed, command), `split.safetensors`, checkpoints, the model."""
+
+    path: Path
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The content of run.json."""
+        file = self.path / "run.json"
+        if not file.is_file():
+            raise RunError(f"{self.path} is not a run folder (no run.json): give the folder that `genus fit -o` wrote.")
+        body = store.from_json(store.read(file), str(file))
+        if not isinstance(body, dict) or body.get("format") != FORMAT:
+            raise RunError(f"{file} is not a run of this genus (format {FORMAT}).")
+        return body
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "model.json").is_file()
+
+    def model(self) -> Model:
+        """The fitted model."""
+        if not self.finished and (self.path / "run.json").is_file():
+            raise RunError(f"{self.path} is not finished: go on with `{self.description['command']}`.")
+        return Model.load(self.path)
+
+    def begin(self, description: dict[str, Any]) -> None:
+        """Claim the folder, or check that it holds this very run; never overwrites another."""
+        if self.path.is_file():
+            raise UsageError(f"{self.path} is a file; -o wants a folder.")
+        if (self.path / "run.json").is_file():
+            return self._same(description)
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise UsageError(f"{self.path} is not empty and not a run folder: choose another -o.")
+        versions = {name: importlib.metadata.version(name) for name in ("genus", "torch", "numpy")}
+        body = {"format": FORMAT, **description, "versions": versions | {"python": platform.python_version()}}
+        store.write(self.path / "run.json", store.to_json(body))
+        return None
+
+    def _same(self, description: dict[str, Any]) -> None:
+        old = self.description
+        for key, value in description.items():
+            if key == "command" or old.get(key) == store.from_json(store.to_json(value), "run.json"):
+                continue
+            raise UsageError(
+                f"{self.path} holds a run with another {key} ({_brief(old.get(key))}, now {_brief(value)}): "
+                f"choose another -o, or repeat its command: {old['command']}"
+            )
+
+    def split(self, data: Dataset, y: Any, X: Any, seed: int) -> Split:
+        """The split of this run: made once, then read back."""
+        parts = split(X, y, seed=seed, time=data.time)
+        file = self.path / "split.safetensors"
+        if not file.is_file():
+            indices = {name: torch.from_numpy(np.asarray(index)) for name, index in parts.indices.items()}
+            store.write(file, store.pack_tensors(indices))
+        return parts
+
+    def held_out(self, data: Dataset, X: Any, y: Any) -> tuple[Split | None, str]:
+        """(the run's own split, a word about it) when `data` is what the run was fitted on, else (None, why)."""
+        description = self.description
+        if data.sha256 != description["data"]["sha256"]:
+            return None, "other data than the run was fitted on: all of them are held out"
+        return split(X, y, seed=description["fields"].get("seed", 0), time=data.time), "the run's own test split"
+
+
+def read_data(source: str, reading: dict[str, Any]) -> Dataset:
+    """The dataset a command names."""
+    return load(source, **{k: v for k, v in reading.items() if v is not None})
+
+
+def divide(data: Dataset, condition: str | None) -> tuple[Any, Any]:
+    """(X, y): the labels, or some columns of a table, become y."""
+    if condition is None:
+        return data.X, None
+    if condition == "labels":
+        if data.y is None:
+            raise UsageError(f"{data.name} has no labels to condition on; name columns instead.")
+        return data.X, data.y
+    if data.kind != "table":
+        raise UsageError(f"--condition names columns of a table, but {data.name} is {data.kind}; try --condition labels.")
+    names = [name.strip() for name in condition.split(",")]
+    for name in names:
+        if name not in data.X.columns:
+            from genus.errors import nearest
+
+            raise UsageError(f"{data.name} has no column {name!r}.{nearest(name, map(str, data.X.columns))}")
+    return data.X.drop(columns=names), data.X[names]
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return text if len(text) < 60 else text[:57] + "…"

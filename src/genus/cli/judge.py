@@ -1,0 +1,50 @@
+"""Judge: evaluate and compare from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from genus.cli.folder import Folder, divide, read_data
+from genus.errors import UsageError
+from genus.judgement.compare import compare
+from genus.judgement.evaluate import evaluate
+
+console = Console(stderr=True, highlight=False)
+
+
+def evaluate_run(
+    path: Path, source: str, output: Path | None, reading: dict[str, Any], target: str | None, n: int | None, seed: int, command: str
+) -> None:
+    """Judge one run against held-out data."""
+    folder = Folder(path)
+    model = folder.model()
+    description = folder.description
+    data = read_data(source, description["data"]["reading"] | {k: v for k, v in reading.items() if v is not None})
+    X, y = divide(data, description["condition"])
+    parts, word = folder.held_out(data, X, y)
+    console.print(f"Judging {path} on {word}.")
+    held, train = (parts.test, parts.train) if parts else ((X, y), None)
+    report = evaluate(model, *held, train=train, target=target, modes=data.modes, n=n, seed=seed)
+    _deliver(report, output or path / "report.html", command)
+
+
+def compare_families(
+    source: str, families: str | None, minutes: float, seed: int, output: Path | None, reading: dict[str, Any], command: str
+) -> None:
+    """Fit several families and judge them side by side."""
+    data = read_data(source, reading)
+    output = output or Path("runs") / f"{data.name}-compare" / "report.html"
+    if output.suffix != ".html":
+        raise UsageError(f"-o names the report: a file ending in .html, not {str(output)!r}.")
+    names = [name.strip() for name in families.split(",")] if families else None
+    comparison = compare(data, families=names, minutes=minutes, seed=seed)
+    _deliver(comparison, output, command)
+
+
+def _deliver(report: Any, output: Path, command: str) -> None:
+    print(report)
+    report.html(output, command=command)
+    console.print(f"Report: {output.resolve()}")

@@ -1,0 +1,165 @@
+"""Work: fit, sample, score and complete from the command line."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from genus.capability import Bound, Density, Energy, Estimate, Partial
+from genus.catalogue import family as find_family
+from genus.cli.flags import parse_fields, parse_given
+from genus.cli.folder import Folder, divide, read_data
+from genus.data.write import write
+from genus.errors import UsageError
+from genus.model import Model
+from genus.train.run import Run
+
+console = Console(stderr=True, highlight=False)
+
+
+def fit_run(
+    source: str,
+    family: str,
+    output: Path | None,
+    words: list[str],
+    *,
+    condition: str | None,
+    must_exist: bool,
+    devices: int,
+    every: float,
+    quiet: bool,
+    reading: dict[str, Any],
+    command: str,
+) -> None:
+    """Fit a family to data and keep model, split and checkpoints in a run folder."""
+    if not family:
+        raise UsageError("Name a family with --family; `genus families` lists them.")
+    cls = find_family(family)
+    model = cls(**parse_fields(cls, words))
+    data = read_data(source, reading)
+    X, y = divide(data, condition)
+    folder = Folder(output or Path("runs") / f"{data.name}-{family}")
+    if must_exist and not (folder.path / "run.json").is_file():
+        raise UsageError(f"--resume: {folder.path} holds no run; leave --resume out to start one.")
+    origin = str(Path(source).resolve()) if Path(source).exists() else source
+    reading = {k: v for k, v in reading.items() if v is not None}
+    folder.begin({
+        "command": command, "family": family, "fields": model.get_params(deep=False), "condition": condition,
+        "data": {"source": origin, "sha256": data.sha256, "reading": reading},
+    })  # fmt: skip
+    if folder.finished:
+        console.print(f"{folder.path} is finished already; nothing was changed. Next: genus sample {folder.path} -n 16")
+        return
+    console.print(f"[bold]{family}[/] on {data.name} → {folder.path}")
+    parts = folder.split(data, y, X, model.seed)
+    run = Run(folder=folder.path, progress=False if quiet else None, every=every, devices=devices)
+    model.fit(*parts.train, validation=parts.validation, run=run)
+    model.save(folder.path)
+    console.print(f"{folder.path}: done. Next: genus sample {folder.path} -n 16")
+
+
+def sample_run(
+    path: Path, n: int, output: Path | None, given: list[str], seed: int | None, temperature: float | None
+) -> None:
+    """Draw n items and write or show them."""
+    model = Folder(path).model()
+    if temperature is not None:
+        if "temperature" not in model.get_params():
+            raise UsageError(f"{type(model).__name__} has no temperature; leave --temperature out.")
+        model.set_params(temperature=temperature)
+    y, known = _conditions(model, parse_given(given))
+    X = model.sample(n, y, given=known or None, seed=seed)
+    _deliver(X, output, default=path / "samples.png")
+
+
+def _conditions(model: Model, given: dict[str, str]) -> tuple[Any, dict[str, str]]:
+    """(y, known parts): what was conditioned on in training, and the rest."""
+    names = model.condition_.names_ if model.condition_ is not None else []
+    asked = {name: value for name, value in given.items() if name in names}
+    known = {name: value for name, value in given.items() if name not in names}
+    if "labels" in known and names == ["y"]:
+        asked["y"] = known.pop("labels")
+    if asked and len(asked) < len(names):
+        missing = ", ".join(name for name in names if name not in asked)
+        raise UsageError(f"The model is conditioned on {', '.join(names)}: give {missing} as well.")
+    return asked or None, known
+
+
+def _deliver(X: Any, output: Path | None, default: Path) -> None:
+    if output is not None:
+        write(X, output)
+        console.print(f"{len(X)} items → {output}")
+    elif isinstance(X, np.ndarray) and X.dtype == np.uint8:
+        write(X, default)
+        console.print(f"{len(X)} images → {default}")
+    elif isinstance(X, pd.DataFrame):
+        print(X.to_csv(index=False), end="")
+    elif isinstance(X, list):
+        print(*X, sep="\n")
+    else:
+        np.savetxt(_stdout(), X.reshape(len(X), -1), fmt="%.6g", delimiter=",")
+
+
+def _stdout() -> Any:
+    import sys
+
+    return sys.stdout
+
+
+def score_run(path: Path, source: str, output: Path | None, seed: int, reading: dict[str, Any]) -> None:
+    """Score every item, in columns named as what the numbers are."""
+    folder = Folder(path)
+    model = folder.model()
+    X, y = divide(read_data(source, folder.description["data"]["reading"] | _set(reading)), folder.description["condition"])
+    columns = scores(model, X, y, seed)
+    frame = pd.DataFrame(columns)
+    name, values = next(iter(columns.items()))
+    half = 1.96 * values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else float("nan")
+    console.print(f"{name}: mean {values.mean():.4f} ± {half:.4f} nats an item over {len(values)} (95 %)")
+    if "bits_per_dim" in columns:
+        console.print(f"bits/dim: {columns['bits_per_dim'].mean():.4f}")
+    if output is None:
+        print(frame.to_csv(index=False), end="")
+    else:
+        write(frame, output)
+        console.print(f"{len(frame)} scores → {output}")
+
+
+def scores(model: Model, X: Any, y: Any, seed: int) -> dict[str, np.ndarray]:
+    """{column: (n,)}: log_prob, log_prob_bound, log_prob_estimate (and its error) or energy; bits/dim beside."""
+    if isinstance(model, Density) and model.exact:
+        columns = {"log_prob": model.log_prob(X, y)}
+    elif isinstance(model, Density | Bound):
+        columns = {"log_prob_bound": model.log_prob_bound(X, y, seed=seed)}
+    elif isinstance(model, Estimate):
+        value, error = model.log_prob_estimate(X, y, seed=seed)
+        columns = {"log_prob_estimate": value, "standard_error": error}
+    elif isinstance(model, Energy):
+        return {"energy": model.energy(X, y)}
+    else:
+        raise UsageError(f"{type(model).__name__} gives no score; families that do: see `genus families`.")
+    first = next(iter(columns.values()))
+    return columns | {"bits_per_dim": -first / (model.codec_.dims() * math.log(2))}
+
+
+def complete_run(path: Path, source: str, output: Path | None, seed: int, reading: dict[str, Any]) -> None:
+    """Fill the missing cells."""
+    folder = Folder(path)
+    model = folder.model()
+    if not isinstance(model, Partial):
+        raise UsageError(f"{type(model).__name__} cannot complete; families that can (Partial): see `genus families`.")
+    data = read_data(source, folder.description["data"]["reading"] | _set(reading))
+    X, y = divide(data, folder.description["condition"])
+    filled = model.complete(X, y, seed=seed)
+    if isinstance(filled, pd.DataFrame) and y is not None:
+        filled = pd.concat([filled, y.reset_index(drop=True)], axis=1)[list(data.X.columns)]
+    _deliver(filled, output, default=path / "completed.png")
+
+
+def _set(reading: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in reading.items() if v is not None}
