@@ -60,7 +60,8 @@ class Marginals(Density, Partial, Conditional):
 
     Parameters
     ----------
-    bins: of a real entry, 2 n^(1/3) an average group (Rice's rule) when None. smoothing: pseudo-observations an entry, spread evenly over its levels or bins.
+    bins: of a real entry, 2 n^(1/3) of an average group (Rice's rule) when None.
+    smoothing: pseudo-observations an entry, spread evenly over its levels or bins.
 
     Attributes
     ----------

@@ -16,9 +16,7 @@ def groups_of(y: Tensor | None, n: int) -> tuple[Tensor, Tensor]:
     if y is None:
         return torch.zeros(1, 0), torch.zeros(n, dtype=torch.long)
     if not bool(((y == 0) | (y == 1)).all()):
-        raise UsageError(
-            "This family learns one distribution for each label, but y holds numbers: give labels (strings or integers) or bins."
-        )
+        raise UsageError("This family learns one distribution a label, but y holds numbers: give labels (strings or integers).")
     return torch.unique(y, dim=0, return_inverse=True)
 
 

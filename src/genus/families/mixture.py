@@ -1,0 +1,213 @@
+"""A mixture of normals, fitted by expectation–maximisation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from genus.capability import Conditional, Density, Partial
+from genus.errors import DataError, UsageError
+from genus.maths.groups import group_index, groups_of
+from genus.maths.kmeans import lloyd, nearest, seeds
+from genus.maths.mixing import Mixture, expectation, hard_moments, maximisation
+from genus.maths.normal import complete_normal
+from genus.maths.quantise import Packed, drawn
+from genus.train.expect import expect
+from genus.train.run import Run
+
+COUNTS = (1, 2, 4, 8, 16, 32)  # components tried when the user names none
+TRIED_ON = 10_000
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class GaussianMixture(Density, Partial, Conditional):
+    """A mixture of normals: p(x) = Σₖ wₖ N(x | μₖ, Σₖ).
+
+    The E-step gives every item its posterior over components, the M-step refits each component to its
+    share; the likelihood never falls. Entries are standardised inside. A condition gets a mixture for
+    each of its labels. Any part of an item is completed exactly, given the rest.
+
+    Parameters
+    ----------
+    components: how many; None tries 1, 2, 4 … 32 and keeps the best by Schwarz's criterion.
+    covariance: "full" matrices, one "tied" matrix, "diag"onal, or "spherical".
+    init: where the means start: "kmeans++" (then Lloyd's steps) or "random" items.
+    means: items to start from instead, in the type of X.
+    steps: of EM at most. tol: it ends when an item's mean log-likelihood gains less, nats.
+    regularise: how many imagined items an entry, of the whole data's variance, are mixed into each covariance.
+    restarts: runs from other starts, of which the best is kept.
+    dtype: of the E-step's arithmetic; "auto" is single unless components are very narrow.
+
+    Attributes
+    ----------
+    keys_: (g, m). centre_, scale_: (d,). log_weight_: (g, k), −∞ where a label has fewer components.
+    mean_: (g, k, d). covariance_: (g, k, d, d), or (g, k, d) variances; all standardised.
+
+    Reference: A. Dempster, N. Laird and D. Rubin 1977, Maximum likelihood from incomplete data via the EM
+    algorithm, https://doi.org/10.1111/j.2517-6161.1977.tb01600.x; G. Schwarz 1978, Estimating the
+    dimension of a model, https://doi.org/10.1214/aos/1176344136
+    """
+
+    accepts: ClassVar[tuple[str, ...]] = ("real",)
+
+    components: int | None = None
+    covariance: Literal["full", "tied", "diag", "spherical"] = "full"
+    init: Literal["kmeans++", "random"] = "kmeans++"
+    means: Any = None
+    steps: int = 100
+    tol: float = 1e-4
+    regularise: float = 0.02
+    restarts: int = 1
+    dtype: Literal["auto", "float32", "float64"] = "auto"
+
+    def _check(self) -> None:
+        choices = {"covariance": ("full", "tied", "diag", "spherical"), "init": ("kmeans++", "random"),
+                   "dtype": ("auto", "float32", "float64")}  # fmt: skip
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}.")
+        for name in ("components", "steps", "restarts"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name}={value} must be 1 or more.")
+        if self.regularise < 0:
+            raise UsageError(f"regularise={self.regularise} must be 0 or more.")
+        if self.means is not None and self.components not in (None, len(self.means)):
+            raise UsageError(f"means gives {len(self.means)} components but components={self.components}: leave one out.")
+
+    # -- fitting ------------------------------------------------------------------------------------------
+
+    def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
+        data = drawn(x).reshape(len(x), -1).double()
+        if self._full and data.shape[1] > 4096:
+            raise DataError(
+                f"An item has {data.shape[1]} entries, too many (over 4096) for full covariances: set covariance='diag'."
+            )
+        self.centre_, self.scale_ = data.mean(0), data.std(0, correction=0).clamp_min(1e-9)
+        data = ((data - self.centre_) / self.scale_).to(torch.float64 if self.dtype == "float64" else torch.float32)
+        self.keys_, group = groups_of(y, len(data))
+        fitted = []
+        for g in range(len(self.keys_)):
+            mine = data[group == g] if len(self.keys_) > 1 else data
+            fitted.append(self._fit_one(mine, run))
+        self._keep(fitted)
+
+    @property
+    def _full(self) -> bool:
+        return self.covariance in ("full", "tied")
+
+    @property
+    def _prior(self) -> float:
+        return self.regularise * (len(self.centre_) if self._full else 1)
+
+    def _fit_one(self, x: Tensor, run: Run) -> Mixture:
+        """The mixture of one label's rows."""
+        k = self.components if self.means is None else len(self.means)
+        if k is not None and k > len(x):
+            raise DataError(f"There are {k} components but only {len(x)} items of a kind: set components to {len(x)} or fewer.")
+        k = k or self._choose_count(x)
+        best, mixture = -math.inf, None
+        for _ in range(1 if self.means is not None else self.restarts):
+            candidate, history = self._climb(x, self._start(x, k), run)
+            value = expectation(x, candidate, dtype=self._arithmetic)[0]
+            if mixture is None or value > best:
+                best, mixture, self.history_ = value, candidate, history
+        assert mixture is not None
+        return mixture
+
+    def _choose_count(self, x: Tensor) -> int:
+        """The number of components with the least Schwarz criterion −2 log L + p log n on some of the rows."""
+        rows = x[torch.randperm(len(x))[: max(1000, min(TRIED_ON, 10**9 // x.shape[1] ** 2))]]
+        best, chosen, worse = math.inf, 1, 0
+        for k in COUNTS:
+            if k > 1 and len(rows) < 5 * k:
+                break
+            mixture, _ = self._climb(rows, self._start(rows, k), Run(), steps=30)
+            loglik = expectation(rows, mixture, dtype=self._arithmetic)[0] * len(rows)
+            value = -2 * loglik + self._freedom(k, x.shape[1]) * math.log(len(rows))
+            worse = 0 if value < best else worse + 1
+            if value < best:
+                best, chosen = value, k
+            if worse == 2:
+                break
+        return chosen
+
+    def _freedom(self, k: int, d: int) -> int:
+        """Free parameters of a mixture."""
+        matrix = d * (d + 1) // 2
+        return k - 1 + k * d + {"full": k * matrix, "tied": matrix, "diag": k * d, "spherical": k}[self.covariance]
+
+    def _start(self, x: Tensor, k: int) -> Mixture:
+        """Every row given to its nearest first mean, then one M-step."""
+        if self.means is not None:
+            means = drawn(self.codec_.pack(self.means, self.space_)).reshape(k, -1).double()
+            means = ((means - self.centre_) / self.scale_).to(x.dtype)
+        elif self.init == "random":
+            means = x[torch.randperm(len(x))[:k]]
+        else:
+            some = x[torch.randperm(len(x))[: max(20_000, 20 * k)]]
+            means = lloyd(some, seeds(some, k))
+        return maximisation(hard_moments(x, nearest(x, means), k, self._full), self.covariance, self._prior)
+
+    @property
+    def _arithmetic(self) -> torch.dtype | None:
+        return {"auto": None, "float32": torch.float32, "float64": torch.float64}[self.dtype]
+
+    def _climb(self, x: Tensor, mixture: Mixture, run: Run, steps: int | None = None) -> tuple[Mixture, list[dict[str, Any]]]:
+        """EM from `mixture` until it gains less than `tol`."""
+
+        def step() -> float:
+            nonlocal mixture
+            value, sums = expectation(x, mixture, dtype=self._arithmetic)
+            mixture = maximisation(sums, self.covariance, self._prior)
+            return value
+
+        history = expect(step, steps=steps or self.steps, tol=self.tol, run=run)
+        return mixture, history
+
+    def _keep(self, fitted: list[Mixture]) -> None:
+        """Stack the labels' mixtures, the shorter ones filled up with components of no weight."""
+        k = max(len(m.mean) for m in fitted)
+        g, shape = len(fitted), fitted[0].covariance.shape[1:]
+        self.log_weight_ = torch.full((g, k), -torch.inf, dtype=torch.float64)
+        self.mean_ = torch.zeros(g, k, *fitted[0].mean.shape[1:], dtype=torch.float64)
+        one = torch.eye(shape[0], dtype=torch.float64) if len(shape) == 2 else torch.ones(shape, dtype=torch.float64)
+        self.covariance_ = one.repeat(g, k, *[1] * len(shape))
+        for i, m in enumerate(fitted):
+            size = len(m.mean)
+            self.log_weight_[i, :size], self.mean_[i, :size], self.covariance_[i, :size] = m.log_weight, m.mean, m.covariance
+
+    # -- the verbs' hooks ---------------------------------------------------------------------------------
+
+    def _mixtures(self, y: Tensor | None, n: int) -> list[tuple[Tensor, Mixture]]:
+        """(rows, mixture) of each label among y."""
+        group = group_index(y, self.keys_, n)
+        return [((group == g).nonzero()[:, 0], Mixture(self.log_weight_[g], self.mean_[g], self.covariance_[g]))
+                for g in group.unique().tolist()]  # fmt: skip
+
+    def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
+        z = (x.reshape(len(x), -1).double() - self.centre_) / self.scale_
+        out = torch.empty(len(z), dtype=torch.float64)
+        for rows, mixture in self._mixtures(y, len(z)):
+            out[rows] = torch.logsumexp(mixture.log_joint(z[rows]), 1)
+        return out - self.scale_.log().sum()
+
+    def _sample(self, n: int, y: Tensor | None) -> Tensor:
+        z = torch.empty(n, len(self.centre_), dtype=torch.float64)
+        for rows, mixture in self._mixtures(y, n):
+            z[rows] = mixture.draw(len(rows))
+        return (z * self.scale_ + self.centre_).reshape(n, *self.space_.shape).float()
+
+    def _complete(self, x: Tensor, known: Tensor, y: Tensor | None) -> Tensor:
+        z = (x.reshape(len(x), -1).double() - self.centre_) / self.scale_
+        mask = known.reshape(len(x), -1)
+        for rows, mixture in self._mixtures(y, len(z)):
+            matrices = mixture.covariance if mixture.full else torch.diag_embed(mixture.covariance)
+            weight = mixture.log_weight.expand(len(rows), -1)
+            z[rows] = complete_normal(z[rows], mask[rows], weight, mixture.mean, matrices)
+        filled = (z * self.scale_ + self.centre_).reshape(x.shape).float()
+        return torch.where(known, x, filled)
