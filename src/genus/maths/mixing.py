@@ -1,8 +1,8 @@
 """Mixtures of normals: the E-step and M-step as one matrix product each, over blocks of rows.
 
-With features φ(x) = (1, x, x ⊗ x) every log wₖ N(x | μₖ, Σₖ) is linear in φ, so that one product gives all of them;
-and the responsibilities times φ, one more product, give every count, sum and second moment at once. Blocks
-keep φ in the cache; the blocks' sums are kept in double precision.
+With features φ(x) = (1, x, xᵢxⱼ for i ≤ j) every log wₖ N(x | μₖ, Σₖ) is linear in φ, so that one product gives all of
+them; and the responsibilities times φ, one more product, give every count, sum and second moment at once. Blocks
+keep φ in the cache, an item a column so that products of entries run along memory; the blocks' sums are kept in double.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from genus.errors import DataError
 from genus.maths.normal import LOG_2PI, log_normal
 
 WIDE = 64  # entries above which x ⊗ x costs more than whitening by each component
+BLOCK = 2048  # rows whose features stay in the cache
 SHARP = 1e4  # precisions above which single precision loses digits of a log density
 
 
@@ -87,56 +88,69 @@ def expectation(x: Tensor, mixture: Mixture, *, dtype: torch.dtype | None = None
     weights, sharpest = _linear(mixture)
     if dtype is None:
         dtype = torch.float64 if sharpest > SHARP else torch.float32
-    features, squares = weights.shape[1], weights.shape[1] - 1 - x.shape[1]
-    weights = weights.to(dtype).T.contiguous()
-    total = torch.zeros(len(mixture.mean), features, dtype=torch.float64)
-    block = 2048
-    phi = torch.ones(block, features, dtype=dtype)
-    loglik = 0.0
-    for rows in x.split(block):
-        _featurise(rows.to(dtype), phi[: len(rows)], mixture.full)
-        value, share = responsibilities(phi[: len(rows)] @ weights)
-        loglik += value
-        total += (share.T @ phi[: len(rows)]).double()
     d = x.shape[1]
+    weights = weights.to(dtype)
+    total = torch.zeros(weights.shape, dtype=torch.float64)
+    phi = torch.ones(weights.shape[1], BLOCK, dtype=dtype)
+    loglik = 0.0
+    for rows in x.split(BLOCK):
+        features = phi[:, : len(rows)]
+        _featurise(rows.to(dtype).T.contiguous(), features, mixture.full)
+        value, share = responsibilities(weights @ features)
+        loglik += value
+        total += (share @ features.T).double()
     second = total[:, 1 + d :]
-    return loglik / len(x), Moments(total[:, 0], total[:, 1 : 1 + d], second.unflatten(1, (d, d)) if squares > d else second)
+    return loglik / len(x), Moments(total[:, 0], total[:, 1 : 1 + d], _unfold(second, d) if mixture.full else second)
 
 
 def _linear(mixture: Mixture) -> tuple[Tensor, float]:
     """(k, features): every log joint as a linear function of φ; and the largest precision."""
+    d = mixture.mean.shape[1]
     if mixture.full:
         factor = mixture.factor()
         precision = torch.cholesky_inverse(factor)
         slope = (precision @ mixture.mean[..., None])[..., 0]
         log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
-        curve, sharpest = precision.flatten(1), precision.diagonal(dim1=1, dim2=2).max()
+        row, column = torch.triu_indices(d, d)
+        curve = precision[:, row, column] * torch.where(row == column, 1.0, 2.0)
+        sharpest = precision.diagonal(dim1=1, dim2=2).max()
     else:
         curve = 1 / mixture.covariance
         slope, log_det, sharpest = curve * mixture.mean, mixture.covariance.log().sum(1), curve.max()
-    d = mixture.mean.shape[1]
     start = mixture.log_weight - 0.5 * (d * LOG_2PI + log_det + (slope * mixture.mean).sum(1))
     return torch.cat([start[:, None], slope, -0.5 * curve], 1), float(sharpest)
 
 
 def _featurise(x: Tensor, phi: Tensor, full: bool) -> None:
-    """Write (1, x, x ⊗ x) or (1, x, x²) into phi, whose first column is already one."""
-    d = x.shape[1]
-    phi[:, 1 : 1 + d] = x
-    if full:
-        torch.mul(x[:, :, None], x[:, None, :], out=phi[:, 1 + d :].unflatten(1, (d, d)))
-    else:
-        torch.mul(x, x, out=phi[:, 1 + d :])
+    """Write (1, x, xᵢxⱼ) or (1, x, x²) of the columns of x (d, n) into phi (features, n), whose first row is already one."""
+    d = len(x)
+    phi[1 : 1 + d] = x
+    if not full:
+        torch.mul(x, x, out=phi[1 + d :])
+        return
+    place = 1 + d
+    for i in range(d):
+        torch.mul(x[i], x[i:], out=phi[place : place + d - i])
+        place += d - i
+
+
+def _unfold(triangle: Tensor, d: int) -> Tensor:
+    """Symmetric matrices (k, d, d) from their upper triangles (k, d (d + 1) / 2)."""
+    row, column = torch.triu_indices(d, d)
+    matrix = torch.empty(len(triangle), d, d, dtype=triangle.dtype)
+    matrix[:, row, column] = triangle
+    matrix[:, column, row] = triangle
+    return matrix
 
 
 def responsibilities(log_joint: Tensor) -> tuple[float, Tensor]:
-    """Sum of the log-likelihoods and the posterior shares (n, k); works in place.
+    """Sum of the log-likelihoods and the posterior shares, both of log_joint (k, n), which is written over.
 
     The exponent is clamped at −50: single precision would otherwise meet subnormal numbers, a hundred times slower.
     """
-    top = log_joint.max(1, keepdim=True).values
+    top = log_joint.amax(0)
     share = log_joint.sub_(top).clamp_(min=-50).exp_()
-    total = share.sum(1, keepdim=True)
+    total = share.sum(0)
     value = float(top.double().sum() + total.double().log().sum())
     return value, share.div_(total)
 
@@ -151,13 +165,13 @@ def _expectation_wide(x: Tensor, mixture: Mixture) -> tuple[float, Moments]:
     sums = Moments(torch.zeros(k).double(), torch.zeros(k, d).double(), torch.zeros(k, d, d).double())
     loglik = 0.0
     for rows in x.float().split(4096):
-        log_p = torch.stack([((rows - m) @ w.T).square().sum(1) for m, w in zip(mean, white, strict=True)], 1)
-        value, share = responsibilities(start - 0.5 * log_p)
+        log_p = torch.stack([((rows - m) @ w.T).square().sum(1) for m, w in zip(mean, white, strict=True)])
+        value, share = responsibilities(start[:, None] - 0.5 * log_p)
         loglik += value
-        sums.count += share.sum(0).double()
-        sums.first += (share.T @ rows).double()
+        sums.count += share.sum(1).double()
+        sums.first += (share @ rows).double()
         for j in range(k):
-            sums.second[j] += ((rows * share[:, j : j + 1]).T @ rows).double()
+            sums.second[j] += ((rows * share[j, :, None]).T @ rows).double()
     return loglik / len(x), sums
 
 
