@@ -1,12 +1,29 @@
-"""Tables (placeholder until the table codec lands)."""
+"""Tables: DataFrames ⇄ a record of cells, or a real vector of one standard normal a column."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+import warnings
+from dataclasses import asdict
+from typing import Any, ClassVar, Self
 
+import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
-from genus.data.array import ArrayCodec
+from genus.data.cells import cells, filled_in, from_cells, from_real, interval, log_density, read, written
+from genus.data.codec import Codec
+from genus.data.column import Column, category_column, numeric_column
+from genus.data.identifier import fresh_identifiers, identifier_state
+from genus.data.recognise import OUT, describe_columns, recognise
+from genus.data.typed import dtype_from, dtype_state, form_of, labels, level_of, numbers, plain, relabelled, restored
+from genus.errors import DataError, UsageError, nearest
+from genus.maths.quantise import Fuzzy, Packed
+from genus.space import AnySpace, Record, Space
+
+EDGE = 1e-6
+RARE = 3
 
 
 def is_table(X: Any) -> bool:
@@ -14,5 +31,329 @@ def is_table(X: Any) -> bool:
     return isinstance(X, pd.DataFrame)
 
 
-class TableCodec(ArrayCodec):
-    kind = "table"
+def _normal(u: Tensor) -> Tensor:
+    """Φ⁻¹, kept off the ends."""
+    return torch.special.ndtri(u.double().clamp(EDGE, 1 - EDGE)).to(u.dtype)
+
+
+class TableCodec(Codec):
+    """DataFrames ⇄ `record` (exact) or `real` (n, columns), column by column.
+
+    **record**: one cell a column. Frequent values (spikes, zeros, caps; all of them when few), levels and
+    "missing" are tokens of their own; the other values fall into at most 64 quantile bins, in which they are
+    taken as even. Columns that are continuous in effect have a second cell `name/fine`: the sub-quantile.
+    A density over packed rows is exact for user rows: a mass for categories, integers, times and rounded
+    numbers, a density for continuous ones.
+
+    **real**: u = F(x−) + U·(F(x) − F(x−)), z = Φ⁻¹(u), with F the piecewise-linear distribution function of the
+    column (the distributional transform, Rüschendorf 2009, "On the distributional transform, Sklar's theorem,
+    and the empirical copula process", https://doi.org/10.1016/j.jspi.2009.05.030). U is drawn afresh at each
+    read for every value that has a mass, so that a density over z, minus `log_volume`, is an exact density where
+    all columns are continuous, and else bounds from below, in expectation over U, the log-probability (density
+    for the continuous columns) of a row. Independent standard normals give back the marginals.
+
+    Levels are placed in u by where their rows lie in the numeric columns (first principal direction of the
+    levels' mean ranks), else by frequency. Values outside the range of training are read as the nearest inside
+    it, levels unseen in training as a rare one; both are said in a warning.
+
+    Parameters
+    ----------
+    kinds: {column: kind} where the recognition is to be overruled; kinds are numeric, integer, boolean,
+        category, datetime, identifier.
+
+    Attributes
+    ----------
+    names_, dtypes_: of the user's columns, in order. kinds_: {column: kind}.
+    columns_: {column: the state of its `Column`}, those in the model. left_out_: {column: how to put it back}.
+    """
+
+    kind: ClassVar[str] = "table"
+
+    def __init__(self, kinds: dict[Any, str] | None = None):
+        self.kinds = dict(kinds or {})
+
+    # -- fitting ------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any) -> Self:
+        _check_frame(X)
+        if len(X) < 2:
+            raise DataError(f"The table has {len(X)} row (n_samples = {len(X)}): a distribution needs at least 2.")
+        unknown = [name for name in self.kinds if name not in X.columns]
+        if unknown:
+            guess = nearest(str(unknown[0]), map(str, X.columns))
+            raise UsageError(f"kinds names column {unknown[0]!r}, which the table lacks.{guess}")
+        self.names_ = [plain(name) for name in X.columns]
+        self.dtypes_ = [dtype_state(X.iloc[:, i].dtype) for i in range(X.shape[1])]
+        self.kinds_ = {name: recognise(X.iloc[:, i], self.kinds.get(name)) for i, name in enumerate(self.names_)}
+        self.left_out_ = {name: self._aside(X[name], kind) for name, kind in self.kinds_.items() if kind in OUT}
+        if len(self.left_out_) == len(self.names_):
+            raise DataError("Every column is constant, empty or an identifier: there is no distribution to learn.")
+        self.columns_ = {}
+        ranks = self._fit_numbers(X)
+        for name, kind in self.kinds_.items():
+            if kind in ("category", "boolean"):
+                self.columns_[name] = asdict(_fit_labels(X[name], name, kind, ranks))
+        if self.left_out_:
+            told = [(name, kind, "") for name, kind in self.kinds_.items() if kind in OUT]
+            warnings.warn(describe_columns(told), stacklevel=3)
+        return self
+
+    def _fit_numbers(self, X: pd.DataFrame) -> np.ndarray:
+        """Fit numeric and time columns; returns the standardised ranks of their rows, (n, columns)."""
+        ranks = []
+        for name, kind in self.kinds_.items():
+            if kind in ("numeric", "integer", "datetime"):
+                form = form_of(X[name], kind)
+                values, missing = numbers(X[name], form)
+                single = str(X[name].dtype).lower().startswith("float32")
+                self.columns_[name] = asdict(numeric_column(name, kind, form, values, missing, single))
+                rank = pd.Series(values).rank().to_numpy()
+                ranks.append(np.where(missing, 0.0, (rank - rank.mean()) / len(rank)))
+        return np.stack(ranks, 1) if ranks else np.zeros((len(X), 0))
+
+    def _aside(self, series: pd.Series, kind: str) -> dict[str, Any]:
+        if kind == "identifier":
+            return {"identifier": identifier_state(series)}
+        if kind == "missing":
+            return {"form": form_of(series, "category"), "value": None}
+        shown = "category" if recognise_value(series) == "label" else recognise_value(series)
+        form = form_of(series, shown)
+        value = labels(series)[1][0] if shown == "category" else plain(numbers(series, form)[0][0])
+        return {"form": form, "value": value}
+
+    @property
+    def _columns(self) -> list[Column]:
+        return [Column(**self.columns_[name]) for name in self.names_ if name in self.columns_]
+
+    # -- what it packs into -------------------------------------------------------------------------------
+
+    def views(self) -> tuple[AnySpace, ...]:
+        fields: list[tuple[str, Space]] = []
+        taken = {str(name) for name in self.names_}
+        for column in self._columns:
+            name = str(column.name)
+            kind = "category" if column.levels and not column.form["dtype"].get("ordered") else "levels"
+            missing = column.tokens - 1 if column.missing >= 0 else None
+            fields.append((name, Space(kind, (), column.tokens, missing=missing)))
+            if column.fine:
+                fine = f"{name}/fine"
+                while fine in taken:
+                    fine += "/"
+                fields.append((fine, Space("levels", (), column.fine + column.blank)))
+        return Record(tuple(fields)), Space("real", (len(self.columns_),))
+
+    def dims(self) -> int:
+        return len(self.columns_)
+
+    def exact(self, view: AnySpace) -> bool:
+        return view.kind == "record" or all(column.smooth for column in self._columns)
+
+    def describe(self) -> list[tuple[Any, str, str]]:
+        """(name, kind, summary) of every column."""
+        fitted = {column.name: column for column in self._columns}
+        return [(name, self.kinds_[name], self._summary(name, fitted.get(name))) for name in self.names_]
+
+    def _summary(self, name: Any, column: Column | None) -> str:
+        if column is None:
+            state = self.left_out_[name]
+            return "left out, made anew" if "identifier" in state else f"left out, put back as {state['value']!r}"
+        gaps = f", {100 * column.mass[column.missing]:.3g} % missing" if column.missing >= 0 else ""
+        if column.levels:
+            shown = ", ".join(map(str, sorted(column.levels, key=str)[:6])) + (" …" if len(column.levels) > 6 else "")
+            return f"{len(column.levels)} levels ({shown}){gaps}"
+        ends = np.concatenate([column.atoms, column.values_at_ends()])
+        low, high = column.values(np.array([ends.min(), ends.max()]))
+        form = column.form | {"text": False, "dtype": _shown(column.form)}
+        low, high = restored(np.array([low, high]), np.zeros(2, bool), form)
+        spikes = f", {len(column.atoms)} frequent value{'s' * (len(column.atoms) > 1)}" if len(column.atoms) else ""
+        return f"{low} to {high}{spikes}{gaps}"
+
+    # -- packing ------------------------------------------------------------------------------------------
+
+    def pack(self, X: Any, view: AnySpace) -> Packed:
+        return self._pack(self._frame(X), view, holes=False)[0]
+
+    def known(self, X: Any, view: AnySpace) -> tuple[Packed, Tensor]:
+        return self._pack(self._frame(X), view, holes=True)
+
+    def _frame(self, X: Any) -> pd.DataFrame:
+        if not is_table(X) and getattr(X, "ndim", 0) == 2 and X.shape[1] == len(self.names_):
+            X = pd.DataFrame(X, columns=pd.Index(self.names_))
+        _check_frame(X)
+        lacking = [name for name in self.names_ if name not in X.columns]
+        if lacking:
+            raise DataError(f"The table lacks column {lacking[0]!r}.{nearest(str(lacking[0]), map(str, X.columns))}")
+        return X
+
+    def _pack(self, X: pd.DataFrame, view: AnySpace, holes: bool) -> tuple[Packed, Tensor]:
+        """(packed, mask of the known entries); with `holes`, missing cells are unknown instead of a value."""
+        tokens, masks, lows, extents = [], [], [], []
+        for column in self._columns:
+            leaf, at, extent, missing = read(column, X[column.name], holes)
+            if view.kind == "record":
+                tokens += cells(column, leaf)
+                masks += [~missing] * (1 + bool(column.fine))
+            else:
+                low, width = interval(column, leaf, at, extent)
+                lows.append(low)
+                extents.append(width)
+                masks.append(~missing)
+        known = torch.from_numpy(np.stack(masks, 1))
+        if view.kind == "record":
+            return torch.from_numpy(np.stack(tokens, 1)), known
+        low, width = (torch.from_numpy(np.stack(a, 1)) for a in (lows, extents))
+        return (_normal(low).float() if self.exact(view) else Fuzzy(low, width.float(), _normal)), known
+
+    # -- unpacking ----------------------------------------------------------------------------------------
+
+    def unpack(self, x: Tensor, view: AnySpace, *, whole: bool = False) -> Any:
+        n, field, columns = len(x), 0, {}
+        for i, column in enumerate(self._columns):
+            if view.kind == "record":
+                leaf, position = from_cells(column, x[:, field], x[:, field + 1] if column.fine else None)
+                field += 1 + bool(column.fine)
+            else:
+                leaf, position = from_real(column, x[:, i])
+            if whole and column.missing >= 0:
+                leaf = filled_in(column, leaf)
+            columns[column.name] = written(column, leaf, position)
+        for name, dtype in zip(self.names_, self.dtypes_, strict=True):
+            if name in self.left_out_:
+                columns[name] = _put_back(self.left_out_[name], n, dtype)
+        frame = pd.DataFrame({i: columns[name] for i, name in enumerate(self.names_)}, index=pd.RangeIndex(n))
+        frame.columns = pd.Index(self.names_)
+        return frame
+
+    def log_volume(self, x: Tensor, view: AnySpace) -> Tensor:
+        total = np.zeros(len(x))
+        field = 0
+        for i, column in enumerate(self._columns):
+            if view.kind == "record":
+                start, count = column.starts
+                token = x[:, field].long().cpu().numpy()
+                sub = np.minimum(x[:, field + 1].long().cpu().numpy(), count[token] - 1) if column.fine else 0
+                total += column.volume[start[token] + sub]
+                field += 1 + bool(column.fine)
+            else:
+                z = x[:, i].double().cpu().numpy()
+                leaf, _ = from_real(column, x[:, i])
+                total += -0.5 * z**2 - 0.5 * math.log(2 * math.pi) - log_density(column)[leaf]
+        return torch.from_numpy(total)
+
+    # -- completing ---------------------------------------------------------------------------------------
+
+    def merge(self, X: Any, filled: Any, view: AnySpace) -> Any:
+        X = self._frame(X)
+        out = {}
+        for i, name in enumerate(self.names_):
+            new, old = filled.iloc[:, i].set_axis(X.index), X[name]
+            kept = old.notna()
+            try:
+                cast = old[kept].astype(new.dtype)
+                safe = bool(cast.notna().all()) and bool((cast.astype(object) == old[kept].astype(object)).all())
+            except (TypeError, ValueError):
+                safe = False
+            if safe:
+                new = new.copy()
+                new[kept] = cast
+                out[i] = new
+            else:
+                out[i] = old.astype(object).where(kept, new.astype(object)).infer_objects()
+        frame = pd.DataFrame(out, index=X.index)
+        frame.columns = pd.Index(self.names_)
+        return frame
+
+    def template(self, n: int, given: Any) -> Any:
+        """given = {column: value for all, or n values}, or a DataFrame of n rows."""
+        given = {name: given[name] for name in (given.columns if is_table(given) else given)}
+        texts = {str(name): name for name in self.names_}
+        frame = {name: pd.Series([None] * n, dtype=object) for name in self.names_}
+        fitted = {column.name: column for column in self._columns}
+        for word, value in given.items():
+            if str(word) not in texts:
+                shown = ", ".join(list(texts)[:8])
+                raise UsageError(f"given names column {word!r}, which the table lacks ({shown}).{nearest(str(word), texts)}")
+            name = texts[str(word)]
+            many = isinstance(value, list | tuple | np.ndarray | pd.Series | pd.api.extensions.ExtensionArray)
+            if many and len(value) != n:
+                raise UsageError(f"given has {len(value)} values of {name!r} for {n} rows: give one, or {n}.")
+            meant = [_meant(v, fitted.get(name), name) for v in (value if many else [value])]
+            frame[name] = pd.Series(meant if many else meant * n, dtype=object)
+        out = pd.DataFrame({i: frame[name] for i, name in enumerate(self.names_)}, index=pd.RangeIndex(n))
+        out.columns = pd.Index(self.names_)
+        return out
+
+
+def recognise_value(series: pd.Series) -> str:
+    """How the one value of a constant column is written: a number, a time, or a label."""
+    dtype = series.dtype
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return "datetime"
+    number = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+    if number or pd.api.types.is_timedelta64_dtype(dtype):
+        return "numeric"
+    return "datetime" if pd.api.types.infer_dtype(series) in ("date", "datetime") else "label"
+
+
+def _check_frame(X: Any) -> None:
+    if not is_table(X):
+        raise DataError(f"Expected a table (pandas DataFrame), got {type(X).__name__}.")
+    if not X.shape[1] or not len(X):
+        empty = f"{X.shape[0]} sample(s), {X.shape[1]} feature(s)"
+        raise DataError(f"The table is empty ({empty}): give at least one column and two rows.")
+    if X.columns.has_duplicates:
+        name = X.columns[X.columns.duplicated()][0]
+        raise DataError(f"Two columns are called {name!r}: rename one.")
+    if X.columns.nlevels > 1:
+        raise DataError("The table has columns of several levels: join their names into one, as in frame.columns.map('_'.join).")
+
+
+def _shown(form: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "object"} if "categories" in form["dtype"] else form["dtype"]
+
+
+def _fit_labels(series: pd.Series, name: Any, kind: str, ranks: np.ndarray) -> Column:
+    codes, levels = labels(series)
+    missing = int((codes < 0).sum())
+    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+    dtype = series.dtype
+    if kind == "boolean" or (isinstance(dtype, pd.CategoricalDtype) and dtype.ordered):
+        known = list(dtype.categories) if isinstance(dtype, pd.CategoricalDtype) else sorted(levels)
+        order = np.array([known.index(v) for v in levels], dtype=float)
+    else:
+        order = _along(codes, counts, ranks)
+    return category_column(name, kind, form_of(series, "category"), levels, counts, order, missing, RARE)
+
+
+def _along(codes: np.ndarray, counts: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """A place for each level: along the direction in which the levels' mean ranks differ most, else by frequency."""
+    if not ranks.shape[1]:
+        return -counts.astype(float)
+    held = codes >= 0
+    sums = np.stack([np.bincount(codes[held], r[held], minlength=len(counts)) for r in ranks.T], 1)
+    means = sums / (counts[:, None] + 10.0)
+    spread = np.sqrt(counts)[:, None] * (means - (counts[:, None] * means).sum(0) / counts.sum())
+    direction = np.linalg.svd(spread, full_matrices=False)[2][0]
+    return means @ (direction * (1 if direction[np.abs(direction).argmax()] > 0 else -1))
+
+
+def _meant(value: Any, column: Column | None, name: Any) -> Any:
+    """A given value in the type of its column."""
+    if column is None or pd.isna(value):
+        return value
+    if column.levels:
+        return level_of(value, column.levels, name)
+    values, _ = numbers(pd.Series([value], name=name, dtype=object), column.form)
+    return value if column.kind == "datetime" or column.form["as"] == "duration" else plain(values[0])
+
+
+def _put_back(state: dict[str, Any], n: int, dtype: dict[str, Any]) -> Any:
+    if "identifier" in state:
+        return fresh_identifiers(state["identifier"], n, dtype_from(dtype))
+    form, value = state["form"], state["value"]
+    if value is None:
+        blank = pd.Series(np.full(n, None if form["none"] else np.nan, dtype=object))
+        return blank.array if dtype.get("name") == "object" else blank.astype(dtype_from(dtype)).array
+    if form["as"] == "label":
+        return relabelled(np.zeros(n, dtype=np.int64), [value], form)
+    return restored(np.full(n, value), np.zeros(n, dtype=bool), form, -1)

@@ -1,0 +1,88 @@
+"""What a column is: numeric, integer, boolean, category, datetime, identifier, constant or missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genus.data.identifier import is_identifier
+from genus.data.typed import date_format
+from genus.errors import DataError, UsageError, nearest
+
+KINDS = ("numeric", "integer", "boolean", "category", "datetime", "identifier")
+OUT = ("identifier", "constant", "missing")
+SAMPLE = 1000
+
+
+def recognise(series: pd.Series, forced: str | None = None) -> str:
+    """The kind of a column; `forced` is the user's word, which only a constant column overrules.
+
+    Numbers are `integer` when every value is whole; text is `datetime` when all of it is one format of date;
+    a boolean is a column of truth values; ordered and unordered categories, and all other text, are `category`.
+    """
+    if forced is not None and forced not in KINDS:
+        raise UsageError(f"{forced!r} is not a kind of column ({', '.join(KINDS)}).{nearest(forced, KINDS)}")
+    if series.isna().all():
+        return "missing"
+    if _constant(series):
+        return "constant"
+    if forced is not None:
+        return forced
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return "category"
+    if pd.api.types.is_bool_dtype(dtype):
+        return "boolean"
+    if pd.api.types.is_complex_dtype(dtype):
+        raise DataError(f"Column {series.name!r} holds complex numbers: split it into two columns.")
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return "datetime"
+    if pd.api.types.is_timedelta64_dtype(dtype):
+        return "numeric"
+    if is_identifier(series):
+        return "identifier"
+    if pd.api.types.is_numeric_dtype(dtype):
+        return _number(series)
+    return _object(series)
+
+
+def _constant(series: pd.Series) -> bool:
+    if series.isna().any():
+        return False
+    try:
+        return series.nunique() == 1
+    except TypeError:
+        return False
+
+
+def _number(series: Any) -> str:
+    if pd.api.types.is_integer_dtype(series.dtype):
+        return "category" if int(series.max()) >= 2**63 else "integer"
+    held = series.dropna().to_numpy(dtype=np.float64)
+    return "integer" if np.all(np.rint(held) == held) and np.abs(held).max() < 2**53 else "numeric"
+
+
+def _object(series: pd.Series) -> str:
+    inferred = pd.api.types.infer_dtype(series, skipna=True)
+    match inferred:
+        case "boolean":
+            return "boolean"
+        case "integer" | "floating" | "mixed-integer-float":
+            return _number(pd.to_numeric(series))
+        case "datetime" | "datetime64" | "date":
+            return "datetime"
+        case "string":
+            return "datetime" if date_format(series) else "category"
+        case "decimal":
+            raise DataError(f"Column {series.name!r} holds Decimal objects: convert it with astype(float).")
+    return "category"
+
+
+def describe_columns(columns: list[tuple[Any, str, str]]) -> str:
+    """One sentence about the columns left out of the model, for a warning."""
+    words = {"identifier": "names the rows", "constant": "is constant", "missing": "is empty"}
+    told = "; ".join(f"{name!r} {words[kind]}" for name, kind, _ in columns[:8])
+    more = f"; and {len(columns) - 8} more" if len(columns) > 8 else ""
+    return f"Left out of the model and put back in samples: {told}{more}."
