@@ -144,6 +144,11 @@ def to_json(value: Any) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False).encode()
 
 
+def to_json_line(value: Any) -> bytes:
+    """JSON bytes on one line, its end included."""
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
 def from_json(content: bytes, name: str) -> Any:
     """The value, or one sentence that names the file."""
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -14,16 +15,19 @@ class Recipe:
     ----------
     size: of the default nets. net: a factory that replaces them.
     steps, epochs, minutes: the budget; the first to end stops the run. The family's own default when all are None.
-    batch: items a step. lr: the peak learning rate. optimizer: its name. weight_decay: of matrices.
-    schedule: of the learning rate after `warmup` steps. clip: the largest gradient norm, 0 for none.
-    ema: decay of the averaged weights (warmed up), 0 for none. dropout: in the nets.
+    batch: items a step and process. lr: the peak learning rate. optimizer: its name. weight_decay: of matrices only.
+    momentum: of SGD and RMSprop, β₁ of Adam. beta2: of Adam.
+    schedule: of the learning rate after `warmup` steps (at most a tenth of the run). clip: the largest gradient norm,
+    0 for none. ema: decay of the averaged weights (warmed up), 0 for none. dropout: in the nets.
     patience: validations without progress before stopping, 0 for never. device: "auto", "cpu", "cuda".
+    precision: of the forward pass; "bf16" halves the digits of matrix products, "auto" chooses it where it is faster.
     """
 
     holds_out: ClassVar[bool] = True
     default_steps: ClassVar[int] = 3000
 
     size: Literal["small", "base", "large"] = "base"
+    net: Callable[..., Any] | None = None
     steps: int | None = None
     epochs: int | None = None
     minutes: float | None = None
@@ -31,6 +35,8 @@ class Recipe:
     lr: float = 1e-3
     optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
     weight_decay: float = 0.01
+    momentum: float = 0.9
+    beta2: float = 0.999
     schedule: Literal["constant", "step", "exponential", "cosine"] = "cosine"
     warmup: int = 100
     clip: float = 1.0
@@ -38,3 +44,4 @@ class Recipe:
     dropout: float = 0.0
     patience: int = 0
     device: str = "auto"
+    precision: Literal["auto", "f32", "bf16"] = "auto"

@@ -1,0 +1,52 @@
+"""Optimisers by name, with weight decay only where it belongs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from genus.errors import UsageError, nearest
+from genus.train.recipe import Recipe
+
+NAMES = ("adamw", "adam", "sgd", "rmsprop")
+
+
+def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups of the net's trainable parameters: matrices, which decay, and the rest, which do not.
+
+    The rest are biases, gains and other vectors, and everything in normalisation and embedding layers.
+    """
+    spared = {
+        id(p)
+        for module in net.modules()
+        if isinstance(module, nn.Embedding) or "Norm" in type(module).__name__
+        for p in module.parameters(recurse=False)
+    }
+    decays: list[nn.Parameter] = []
+    stays: list[nn.Parameter] = []
+    for p in net.parameters():
+        if p.requires_grad:
+            (stays if p.ndim < 2 or id(p) in spared else decays).append(p)
+    groups = [{"params": decays, "weight_decay": weight_decay}, {"params": stays, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def make_optimiser(net: nn.Module, recipe: Recipe, lr: float | None = None) -> torch.optim.Optimizer:
+    """The optimiser that `recipe.optimizer` names over the net's parameters.
+
+    References: D. Kingma and J. Ba 2015, Adam, https://arxiv.org/abs/1412.6980; I. Loshchilov and F. Hutter 2019,
+    Decoupled weight decay, https://arxiv.org/abs/1711.05101
+    """
+    groups, lr = parameter_groups(net, recipe.weight_decay), recipe.lr if lr is None else lr
+    match recipe.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(groups, lr, (recipe.momentum, recipe.beta2), fused=True)
+        case "adam":
+            return torch.optim.Adam(groups, lr, (recipe.momentum, recipe.beta2), fused=True)
+        case "sgd":
+            return torch.optim.SGD(groups, lr, recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, lr, momentum=recipe.momentum)
+    raise UsageError(f"There is no optimizer {recipe.optimizer!r}; choose {', '.join(NAMES)}.{nearest(recipe.optimizer, NAMES)}")
