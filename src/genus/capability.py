@@ -159,7 +159,7 @@ class Latent(Model):
             c = self._conditions(len(codes), y)
             rows = torch.arange(len(codes)).split(self.chunk)
             x = torch.cat([self._decode(codes[i], None if c is None else c[i]).cpu() for i in rows])
-        return self.codec_.unpack(x, self.space_)
+            return self.codec_.unpack(x, self.space_)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -180,7 +180,7 @@ class Partial(Model):
             c = None if self.condition_ is None else self._conditions(len(x), y)
             rows = torch.arange(len(x)).split(self.chunk)
             filled = torch.cat([self._complete(x[i], known[i], None if c is None else c[i]).cpu() for i in rows])
-        return self.codec_.merge(X, self.codec_.unpack(filled, self.space_, whole=True), self.space_)
+            return self.codec_.merge(X, self.codec_.unpack(filled, self.space_, whole=True), self.space_)
 
     def _given(self, n: int, given: Any, y: Any, seed: int | None) -> Any:
         """n items that agree with `given`: an item with every other part missing, completed n times."""
@@ -206,7 +206,7 @@ class Stepwise(Model):
         check_is_fitted(self, "space_")
         with dice.private(seed), torch.no_grad():
             frames = list(self._trace(n, self._conditions(n, y)))
-        return [self.codec_.unpack(frame.cpu(), self.space_) for frame in frames]
+            return [self.codec_.unpack(frame.cpu(), self.space_) for frame in frames]
 
 
 CAPABILITIES = (Density, Bound, Estimate, Energy, Latent, Partial, Conditional, Stepwise)

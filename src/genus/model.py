@@ -200,7 +200,9 @@ class Model(BaseEstimator, ABC):
     def _packed(self, X: Any, y: Any = None, *, fitting: bool = False) -> tuple[Packed, Tensor | None]:
         """X and y as tensors of `space_`; outside fit, X is also checked against what was fitted."""
         if not fitting:
-            codec_of(X, estimator=self, reset=False)
+            kind = codec_of(X, estimator=self, reset=False).kind
+            if kind != self.codec_.kind:
+                raise DataError(f"The model was fitted on {self.codec_.kind} data, but X is {kind} data: give the same kind.")
         x = self.codec_.pack(X, self.space_)
         if self.condition_ is None:
             return x, None
@@ -223,6 +225,8 @@ class Model(BaseEstimator, ABC):
             for i in _chunks(len(x), self.chunk):
                 piece = x[i]
                 value = hook(piece, None if y is None else y[i]).double().cpu()
+                if value.shape != (len(piece),):
+                    raise TypeError(f"{type(self).__name__}'s hook gave shape {tuple(value.shape)} for {len(piece)} items, not (n,).")
                 out.append(value - self.codec_.log_volume(piece, self.space_).double())
         return torch.cat(out) if out else torch.zeros(0, dtype=torch.float64)
 

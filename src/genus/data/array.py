@@ -86,7 +86,7 @@ class ArrayCodec(Codec):
         return np.stack(columns, 1).astype(np.int64)
 
     def unpack(self, x: Tensor, view: AnySpace, *, whole: bool = False) -> Any:
-        flat = x.reshape(len(x), -1).double().numpy()
+        flat = x.flatten(1).double().numpy()
         if view.kind == "record":
             column = np.arange(flat.shape[1])
             code = flat.astype(np.int64)
