@@ -226,12 +226,12 @@ class Model(BaseEstimator, ABC):
                 piece = x[i]
                 value = hook(piece, None if y is None else y[i]).double().cpu()
                 if value.shape != (len(piece),):
-                    raise TypeError(f"{type(self).__name__}'s hook gave shape {tuple(value.shape)} for {len(piece)} items, not (n,).")
+                    raise TypeError(f"A hook of {type(self).__name__} gave shape {tuple(value.shape)} for {len(piece)} items.")
                 out.append(value - self.codec_.log_volume(piece, self.space_).double())
         return torch.cat(out) if out else torch.zeros(0, dtype=torch.float64)
 
     def _given(self, n: int, given: Any, y: Any, seed: int | None) -> Any:
-        raise UsageError(f"{type(self).__name__} cannot sample given known parts; families that complete can: see `genus families`.")
+        raise UsageError(f"{type(self).__name__} cannot sample given known parts: `genus families` shows which can (partial).")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -257,4 +257,3 @@ def _family(name: str) -> type[Model]:
         if f"{cls.__module__}:{cls.__qualname__}" == name:
             return cls
     raise RunError(f"The model is of family {qualname} from {module}: import that module, then load again.")
-
