@@ -1,0 +1,95 @@
+"""Autoregression: every conditional of an item in one pass, or one at a time from a cache; the net we choose for a Space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from genus.nets.embed import Cells, Symbols
+from genus.nets.transformer import Cache, Decoder
+from genus.space import AnySpace, Record
+
+
+@dataclass
+class Place:
+    """Where a reading has come to: the cache, and the tables computed once for all steps."""
+
+    cache: Cache
+    tables: tuple[Tensor, Tensor]
+
+    def take(self, index: Tensor) -> Place:
+        """The readings of the items at `index`, which may repeat."""
+        return Place(self.cache.take(index), self.tables)
+
+
+class Autoregression(nn.Module):
+    """Logits of x_i given x_{<i} and y, for all i: embed, decode, read off.
+
+    Parameters
+    ----------
+    embed: Symbols or Cells. decoder: the causal trunk. condition: entries of y, 0 for none; y's vector is added at
+    every position, the first of which has nothing else. dropout: of the embedded positions.
+    """
+
+    def __init__(self, embed: Symbols | Cells, decoder: Decoder, *, condition: int = 0, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.embed, self.decoder = embed, decoder
+        self.tell = nn.Linear(condition, decoder.width) if condition else None
+        self.dropout = nn.Dropout(dropout)
+
+    def _vectors(self, x: Tensor, y: Tensor | None, first: int, stop: int, tables: tuple[Tensor, Tensor]) -> Tensor:
+        h = self.embed.enter(x, first, stop, tables)
+        if self.tell is not None and y is not None:
+            h = h + self.tell(y)[:, None]
+        return self.dropout(h)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """x (n, length) ↦ logits (n, length, levels)."""
+        tables = self.embed.tables()
+        h = self.decoder(self._vectors(x, y, 0, x.shape[1], tables))
+        return self.embed.leave(h, 0, tables)
+
+    def begin(self, n: int) -> Place:
+        """The place before the first entry of n items."""
+        return Place(self.decoder.cache(n), self.embed.tables())
+
+    def read(self, place: Place, x: Tensor, stop: int, y: Tensor | None = None) -> Tensor:
+        """Logits (n, levels) of entry stop − 1, after reading the entries before it that `place` has not read."""
+        first = place.cache.used
+        h = self.decoder(self._vectors(x, y, first, stop, place.tables), place.cache)
+        return self.embed.leave(h[:, -1:], stop - 1, place.tables)[:, 0]
+
+
+def autoregression(
+    space: AnySpace, condition: int = 0, *, width: int, depth: int, heads: int, dropout: float = 0.0, **trunk: Any
+) -> Autoregression:
+    """The Autoregression we choose for a discrete Space.
+
+    Text reads the last four symbols at each position and turns by rotary angles; an image reads the pixels to the
+    left and above and learns its positions; a record has a vocabulary and a position for each cell.
+    """
+    if isinstance(space, Record):
+        cells = [cell for _, cell in space.fields]
+        embed = Cells(
+            [c.levels for c in cells], width, ordered=[c.kind == "levels" for c in cells], missing=[c.missing for c in cells]
+        )
+    else:
+        text = space.kind == "tokens"
+        offsets = [o for o in ((1, 2, 3, 4) if text else _above(space.shape)) if o < space.size]
+        embed = Symbols(
+            space.levels, space.size, width, offsets=offsets or [1], positions=not text, ordered=space.kind == "levels"
+        )
+    rotary = space.kind == "tokens"
+    decoder = Decoder(width, depth=depth, heads=heads, length=space.size, rotary=rotary, dropout=dropout, **trunk)
+    return Autoregression(embed, decoder, condition=condition, dropout=dropout)
+
+
+def _above(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """How far back in raster order the left neighbours and those of the row above lie, and the same pixel one channel before."""
+    if len(shape) < 2:
+        return (1, 2)
+    row, plane = shape[-1], shape[-1] * shape[-2]
+    near = (1, 2, row - 1, row, row + 1) if row > 3 else (1, row)
+    return near + ((plane,) if len(shape) == 3 and shape[0] > 1 else ())

@@ -1,0 +1,174 @@
+"""Transformer: a causal decoder over embedded positions, with a key–value cache written in place."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Cache:
+    """Keys and values of the positions already read, allocated once.
+
+    Attributes
+    ----------
+    store: (layers, 2, n, heads, length, size). used: positions filled.
+    """
+
+    def __init__(self, store: Tensor, used: int = 0) -> None:
+        self.store, self.used = store, used
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Write k and v (n, heads, t, size) after the used positions; returns all keys and values so far."""
+        stop = self.used + k.shape[2]
+        keys, values = self.store[layer]
+        keys[:, :, self.used : stop] = k
+        values[:, :, self.used : stop] = v
+        return keys[:, :, :stop], values[:, :, :stop]
+
+    def take(self, index: Tensor) -> Cache:
+        """The cache of the items at `index`, which may repeat."""
+        return Cache(self.store[:, :, index], self.used)
+
+
+def turns(positions: int, size: int, wave: float = 10_000.0) -> Tensor:
+    """cos and sin of the rotary angles, (2, positions, size / 2) (Su et al. 2021, https://arxiv.org/abs/2104.09864)."""
+    pace = wave ** (-torch.arange(0, size, 2).float() / size)
+    angle = torch.arange(positions).float()[:, None] * pace
+    return torch.stack([angle.cos(), angle.sin()])
+
+
+def rotate(x: Tensor, turn: Tensor) -> Tensor:
+    """x (n, t, …, heads, size) with each pair of halves turned by its position's angles, turn (2, t, size / 2)."""
+    cos, sin = (part.reshape(part.shape[0], *[1] * (x.dim() - 3), part.shape[1]) for part in turn.to(x.dtype))
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+class Attention(nn.Module):
+    """Causal self-attention with one product for queries, keys and values.
+
+    softmax(q kᵀ / √size) v over the positions up to one's own (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762).
+    With `qk_norm` queries and keys are scaled to unit mean square first (Henry et al. 2020, https://arxiv.org/abs/2010.04245).
+    """
+
+    def __init__(self, width: int, heads: int, *, qk_norm: bool = False) -> None:
+        super().__init__()
+        self.heads, self.qk_norm = heads, qk_norm
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.leave = nn.Linear(width, width, bias=False)
+
+    def forward(self, h: Tensor, turn: Tensor | None = None, cache: Cache | None = None, layer: int = 0) -> Tensor:
+        n, t, width = h.shape
+        both, v = self.qkv(h).view(n, t, 3, self.heads, width // self.heads).split([2, 1], 2)
+        if self.qk_norm:
+            both = F.rms_norm(both, both.shape[-1:])
+        if turn is not None:
+            both = rotate(both, turn)
+        q, k = (part.transpose(1, 2) for part in both.unbind(2))
+        v = v[:, :, 0].transpose(1, 2)
+        if cache is not None:
+            k, v = cache.extend(layer, k, v)
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=t > 1)
+        return self.leave(out.transpose(1, 2).reshape(n, t, width))
+
+
+class Feed(nn.Module):
+    """Position-wise network: W₂(silu(W₁h) ⊙ W₃h), or W₂ gelu(W₁h) (Shazeer 2020, https://arxiv.org/abs/2002.05202)."""
+
+    def __init__(self, width: int, hidden: int, activation: Literal["swiglu", "gelu"]) -> None:
+        super().__init__()
+        self.gated = activation == "swiglu"
+        self.enter = nn.Linear(width, 2 * hidden if self.gated else hidden, bias=False)
+        self.leave = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        h = self.enter(h)
+        if self.gated:
+            gate, h = h.chunk(2, -1)
+            return self.leave(F.silu(gate) * h)
+        return self.leave(F.gelu(h))
+
+
+class Block(nn.Module):
+    """h + attention(norm h), then h + feed(norm h), with RMS norms (Zhang & Sennrich 2019, https://arxiv.org/abs/1910.07467)."""
+
+    def __init__(
+        self, width: int, heads: int, *, activation: Literal["swiglu", "gelu"], qk_norm: bool, dropout: float
+    ) -> None:  # fmt: skip
+        super().__init__()
+        hidden = 4 * width if activation == "gelu" else 8 * math.ceil(width / 3)
+        self.before, self.between = nn.RMSNorm(width), nn.RMSNorm(width)
+        self.attention = Attention(width, heads, qk_norm=qk_norm)
+        self.feed = Feed(width, hidden, activation)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, h: Tensor, turn: Tensor | None = None, cache: Cache | None = None, layer: int = 0) -> Tensor:
+        h = h + self.dropout(self.attention(self.before(h), turn, cache, layer))
+        return h + self.dropout(self.feed(self.between(h)))
+
+
+class Decoder(nn.Module):
+    """A stack of causal blocks: position i of the output depends on positions 0 … i of the input.
+
+    Parameters
+    ----------
+    width: of a position's vector. depth: blocks. heads: of attention, dividing width. length: positions at most.
+    rotary: turn queries and keys by their position. activation: "swiglu" or "gelu". qk_norm: normalise queries and
+    keys. dropout: share of each block's output dropped in training.
+
+    >>> Decoder(16, depth=2, heads=2, length=5)(torch.zeros(3, 5, 16)).shape
+    torch.Size([3, 5, 16])
+    """
+
+    turn: Tensor | None
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        depth: int,
+        heads: int,
+        length: int,
+        rotary: bool = True,
+        activation: Literal["swiglu", "gelu"] = "swiglu",
+        qk_norm: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.width, self.heads, self.length = width, heads, length
+        self.blocks = nn.ModuleList(
+            Block(width, heads, activation=activation, qk_norm=qk_norm, dropout=dropout) for _ in range(depth)
+        )
+        self.norm = nn.RMSNorm(width)
+        self.register_buffer("turn", turns(length, width // heads) if rotary else None, persistent=False)
+        self._start()
+
+    def _start(self) -> None:
+        """Matrices of standard deviation 0.6 / √inputs, and branches that begin at zero, so that depth costs no start."""
+        for name, weight in self.named_parameters():
+            if weight.dim() == 2:
+                nn.init.normal_(weight, std=0.6 * weight.shape[1] ** -0.5)
+            if name.endswith("leave.weight"):
+                nn.init.zeros_(weight)
+
+    def cache(self, n: int) -> Cache:
+        """An empty cache for n items."""
+        like = next(self.parameters())
+        return Cache(like.new_zeros(len(self.blocks), 2, n, self.heads, self.length, self.width // self.heads))
+
+    def forward(self, h: Tensor, cache: Cache | None = None) -> Tensor:
+        """h (n, t, width) ↦ (n, t, width).
+
+        With a cache, h holds the positions that follow it: any number after an empty one, one at a time afterwards.
+        """
+        first = cache.used if cache else 0
+        turn = None if self.turn is None else self.turn[:, first : first + h.shape[1]]
+        for layer, block in enumerate(self.blocks):
+            h = block(h, turn, cache, layer)
+        if cache:
+            cache.used += h.shape[1]
+        return self.norm(h)
