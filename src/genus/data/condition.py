@@ -9,18 +9,24 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from genus.data.typed import PLAIN, form_of, level_of, numbers, plain
 from genus.errors import DataError, UsageError, nearest
+
+FEW = 64
+MOST = 2048
+KEPT = 65536
 
 
 class Condition:
     """y ⇄ a float tensor (n, width).
 
-    A column is numeric when its values are floats, or integers of more than 64 values; else categorical.
+    A column is numeric when it holds times, fractions, or more than 64 distinct whole numbers; else categorical.
 
     Attributes
     ----------
-    names_: the columns. levels_: {column: its categories}. centre_: {column: (mean, scale)}.
-    rows_, counts_: the packed conditions of training and how often each occurred, to draw from.
+    names_: the columns. levels_: {column: its categories}. centre_: {column: (mean, scale)} of numeric ones.
+    forms_: {column: how to read it}. rows_, counts_: the packed conditions of training and how often each
+    occurred, to draw from.
     """
 
     def fit(self, y: Any) -> Self:
@@ -28,70 +34,124 @@ class Condition:
         self.names_: list[str] = [str(c) for c in frame.columns]
         self.levels_: dict[str, list[Any]] = {}
         self.centre_: dict[str, tuple[float, float]] = {}
-        for name, column in zip(self.names_, frame.items(), strict=True):
-            values = column[1]
-            if values.isna().any():
-                raise DataError(f"The condition {name!r} has missing values (first at row {int(values.isna().argmax())}).")
-            if pd.api.types.is_float_dtype(values) or (pd.api.types.is_integer_dtype(values) and values.nunique() > 64):
-                self.centre_[name] = (float(values.mean()), float(values.std()) or 1.0)
-            else:
-                self.levels_[name] = [_plain(v) for v in sorted(values.unique(), key=lambda v: (str(type(v)), v))]
+        self.forms_: dict[str, dict[str, Any]] = {}
+        for position, name in enumerate(self.names_):
+            self._learn(name, frame.iloc[:, position])
         packed = self.pack(y, len(frame))
         rows, counts = torch.unique(packed, dim=0, return_counts=True)
-        keep = torch.randperm(len(rows))[:65536]
+        keep = torch.randperm(len(rows))[:KEPT]
         self.rows_, self.counts_ = rows[keep], counts[keep]
         return self
 
+    def _learn(self, name: str, column: Any) -> None:
+        if not len(column):
+            raise DataError(f"The condition {name!r} is empty: give one value an item.")
+        _whole(name, column)
+        kind = _kind(column)
+        if kind == "label":
+            levels = [plain(v) for v in column.unique()]
+            wrong = [v for v in levels if not isinstance(v, PLAIN)]
+            if wrong:
+                raise DataError(f"The condition {name!r} holds a {type(wrong[0]).__name__}: give labels, numbers or times.")
+            if len(levels) > MOST:
+                raise DataError(f"The condition {name!r} has {len(levels)} labels (at most {MOST}): is it an identifier?")
+            self.levels_[name] = sorted(levels, key=lambda v: (str(type(v)), v))
+            return
+        self.forms_[name] = form_of(column, kind)
+        values = numbers(column, self.forms_[name])[0].astype(np.float64)
+        self.centre_[name] = (float(values.mean()), float(values.std()) or 1.0)
+
     @property
     def width(self) -> int:
+        """Entries of a packed condition."""
         return sum(len(self.levels_[name]) if name in self.levels_ else 1 for name in self.names_)
 
     def pack(self, y: Any, n: int) -> Tensor:
-        """y for n items: labels (n,), a frame (n rows), one label, or {column: value} for all."""
+        """y for n items: labels (n,), a frame (n rows), one label, or {column: value or n values}.
+
+        A label may be given as its text ("3", ">50K"); one unseen in training is a DataError with the nearest.
+        """
         frame = _frame(y, self.names_, n)
         if len(frame) != n:
             raise UsageError(f"y has {len(frame)} conditions for {n} items.")
-        parts = []
-        for position, name in enumerate(self.names_):
-            values = frame.iloc[:, position]
-            if name in self.centre_:
-                mean, scale = self.centre_[name]
-                parts.append(torch.as_tensor(((values.astype(float) - mean) / scale).to_numpy(), dtype=torch.float32)[:, None])
-                continue
-            index = {str(v): i for i, v in enumerate(self.levels_[name])}
-            codes = [index.get(str(_plain(v)), -1) for v in values]
-            if -1 in codes:
-                label = str(values.iloc[codes.index(-1)])
-                shown = ", ".join(list(index)[:8]) + (" …" if len(index) > 8 else "")
-                raise DataError(f"{label!r} is not a value of {name!r} seen in training ({shown}).{nearest(label, index)}")
-            parts.append(torch.nn.functional.one_hot(torch.tensor(codes, dtype=torch.int64), len(index)).float())
+        parts = [self._part(name, frame.iloc[:, i]) for i, name in enumerate(self.names_)]
         return torch.cat(parts, 1)
+
+    def _part(self, name: str, column: Any) -> Tensor:
+        _whole(name, column)
+        if name in self.centre_:
+            mean, scale = self.centre_[name]
+            values = numbers(column.rename(name), self.forms_[name])[0].astype(np.float64)
+            return torch.from_numpy((values - mean) / scale).float()[:, None]
+        codes, distinct = pd.factorize(column)
+        levels = self.levels_[name]
+        place = torch.tensor([levels.index(level_of(value, levels, name)) for value in distinct], dtype=torch.int64)
+        return torch.nn.functional.one_hot(place[torch.from_numpy(np.asarray(codes))], len(levels)).float()
 
     def draw(self, n: int) -> Tensor:
         """n packed conditions as often as they occurred in training."""
         return self.rows_[torch.multinomial(self.counts_.double(), n, replacement=True)] if n else self.rows_[:0]
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+def _whole(name: str, column: Any) -> None:
+    gaps = column.isna().to_numpy(dtype=bool)
+    if gaps.any():
+        raise DataError(
+            f"The condition {name!r} has missing values (first at row {int(gaps.argmax())}): fill them or drop the rows."
+        )
+
+
+def _kind(column: Any) -> str:
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
+        return "label"
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return "datetime"
+    if pd.api.types.is_timedelta64_dtype(dtype):
+        return "numeric"
+    if pd.api.types.is_object_dtype(dtype):
+        inferred = pd.api.types.infer_dtype(column)
+        if inferred in ("date", "datetime"):
+            return "datetime"
+        if inferred not in ("integer", "floating", "mixed-integer-float"):
+            return "label"
+        column = pd.to_numeric(column)
+    elif not pd.api.types.is_numeric_dtype(dtype):
+        return "label"
+    values = column.to_numpy(dtype=np.float64)
+    fractions = not np.all(np.rint(values) == values)
+    return "numeric" if fractions or column.nunique() > FEW else "label"
 
 
 def _frame(y: Any, names: list[str] | None, n: int = 1) -> pd.DataFrame:
+    """y as a frame; with `names`, its columns are those, in that order."""
+    if isinstance(y, dict):
+        y = pd.DataFrame({k: v if _many(v) else [v] * n for k, v in y.items()})
+        return y if names is None else _columns(y, names)
     if isinstance(y, pd.DataFrame):
         return y if names is None else _columns(y, names)
-    if isinstance(y, dict):
-        columns = {k: v if isinstance(v, list | tuple | np.ndarray | pd.Series) else [v] * n for k, v in y.items()}
-        return pd.DataFrame(columns) if names is None else _columns(pd.DataFrame(columns), names)
-    if isinstance(y, pd.Series):
-        return y.to_frame(name=y.name if y.name is not None else "y")
-    if isinstance(y, str) or np.ndim(y) == 0:
-        return pd.DataFrame({"y": [y] * n})
-    a = np.asarray(y)
-    return pd.DataFrame({"y": a} if a.ndim == 1 else {f"y{i}": a[:, i] for i in range(a.shape[1])})
+    if not _many(y):
+        y = pd.Series([y] * n, name="y")
+    if isinstance(y, list | tuple) and not any(_many(v) for v in y):
+        y = pd.Series(list(y), name="y")
+    if not isinstance(y, pd.Series):
+        a = np.asarray(y)
+        y = pd.Series(a) if a.ndim == 1 else pd.DataFrame(a.reshape(len(a), -1)).add_prefix("y")
+    frame = y.to_frame(name="y" if y.name is None else y.name) if isinstance(y, pd.Series) else y
+    if names is not None and frame.shape[1] != len(names):
+        raise UsageError(f"y has {frame.shape[1]} columns; the model was fitted on {len(names)}: {', '.join(names)}.")
+    return frame
+
+
+def _many(value: Any) -> bool:
+    """A sequence of values rather than one."""
+    return not isinstance(value, str | bytes | dict) and (np.ndim(value) > 0 or isinstance(value, pd.Series | pd.Index))
 
 
 def _columns(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    missing = [name for name in names if name not in frame.columns]
-    if missing:
-        raise UsageError(f"The condition lacks {missing[0]!r}: the model was fitted on {', '.join(names)}.")
-    return frame[names]
+    given = {str(column): i for i, column in enumerate(frame.columns)}
+    lacking = [name for name in names if name not in given]
+    if lacking:
+        guess = nearest(lacking[0], given)
+        raise UsageError(f"The condition lacks {lacking[0]!r}: the model was fitted on {', '.join(names)}.{guess}")
+    return frame.iloc[:, [given[name] for name in names]]

@@ -109,7 +109,7 @@ def numbers(series: Any, form: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     if pd.api.types.is_integer_dtype(series.dtype) or pd.api.types.is_bool_dtype(series.dtype):
         return series.fillna(0).to_numpy(dtype=np.int64) if missing.any() else series.to_numpy(dtype=np.int64), missing
     if not pd.api.types.is_float_dtype(series.dtype):
-        coerced = pd.to_numeric(series.astype(object), errors="coerce")
+        coerced: Any = pd.to_numeric(series.astype(object), errors="coerce")
         _refuse(series, coerced.isna().to_numpy() & ~missing, "a number")
         series = coerced
     values = series.to_numpy(dtype=np.float64, na_value=np.nan)
