@@ -49,11 +49,11 @@ class VAE(Recipe, Bound, Latent, Conditional):
     """
 
     accepts: ClassVar[tuple[str, ...]] = ("levels", "binary", "category", "record", "real")
-    default_steps: ClassVar[int] = 3000
+    default_steps: ClassVar[int] = 1500
 
     latent: int | None = None
     beta: float = 1.0
-    kl_warmup: int = 500
+    kl_warmup: int = 300
     free_bits: float = 0.0
     temperature: float = 1.0
     floor: float = 0.01
@@ -78,7 +78,7 @@ class VAE(Recipe, Bound, Latent, Conditional):
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         net = self.net_
-        with half(x.device):
+        with half(x.device, self.precision):
             mean, log_scale = net.posterior(x, y)
             z = mean + log_scale.exp() * torch.randn_like(mean)
             raw = net.decoder(z, y).float()
