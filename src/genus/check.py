@@ -266,7 +266,7 @@ def _trace(model: Any, X: Any) -> None:
 
 def _condition(model: Any, y: Any) -> None:
     labels = np.unique(np.asarray(y))
-    draws = [model.sample(12, y=label, seed=0) for label in labels[:2]]
+    draws = [model.sample(60, y=label, seed=0) for label in labels[:2]]
     assert not _equal(*draws), "two conditions gave one draw"
     assert len(model.sample(3, y=list(labels[:1]) * 3)) == 3, "a condition an item was not taken"
     assert len(model.sample(4)) == 4, "without a condition, one must be drawn as in training"

@@ -16,11 +16,11 @@ TINY: dict[str, dict[str, Any]] = {
     "marginals": {},
     "gaussian": {},
     "mixture": {"components": 2, "steps": 3},
-    "vae": {"steps": 4, "batch": 16, "size": "small"},
-    "flow": {"steps": 4, "batch": 16, "size": "small"},
-    "gan": {"steps": 4, "batch": 16, "size": "small"},
-    "diffusion": {"steps": 4, "batch": 16, "size": "small"},
-    "transformer": {"steps": 4, "batch": 16, "size": "small"},
+    "vae": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
+    "flow": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
+    "gan": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
+    "diffusion": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
+    "transformer": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
 }
 
 N = 60
@@ -52,7 +52,7 @@ def _binary_images() -> np.ndarray:
 
 def _colour_images() -> np.ndarray:
     rng = np.random.default_rng(2)
-    return rng.integers(0, 256, (N, 8, 8, 3)).astype(np.uint8)
+    return rng.integers(0, 256, (N, 5, 4, 3)).astype(np.uint8)
 
 
 def _strings() -> list[str]:
