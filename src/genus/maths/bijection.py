@@ -1,0 +1,278 @@
+"""Bijections: invertible maps that know their log-determinant; a chain of them is a flow."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from genus.maths.spline import Elementwise
+
+
+class Bijection(nn.Module):
+    """An invertible map x ↔ z, given a condition y or None.
+
+    `forward(x, y)` returns (z, log |det ∂z/∂x|) and `inverse(z, y)` returns (x, log |det ∂x/∂z|), the
+    log-determinants of shape (n,). `settle(x, y)` lets the map look at data once before training.
+    """
+
+    @abstractmethod
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(z, log |det ∂z/∂x|)."""
+
+    @abstractmethod
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(x, log |det ∂x/∂z|)."""
+
+    def settle(self, x: Tensor, y: Tensor | None = None) -> None:
+        """Initialise from the items x; most maps need nothing."""
+
+
+class Chain(Bijection):
+    """One bijection after another: z = f_k(… f_1(x)), the log-determinants added."""
+
+    def __init__(self, links: Iterable[Bijection]) -> None:
+        super().__init__()
+        self.links = nn.ModuleList(links)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total = x.new_zeros(len(x))
+        for link in self.links:
+            x, log_det = link(x, y)
+            total = total + log_det
+        return x, total
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total = z.new_zeros(len(z))
+        for link in reversed(self.links):
+            assert isinstance(link, Bijection)
+            z, log_det = link.inverse(z, y)
+            total = total + log_det
+        return z, total
+
+    def settle(self, x: Tensor, y: Tensor | None = None) -> None:
+        for link in self.links:
+            assert isinstance(link, Bijection)
+            link.settle(x, y)
+            x = link(x, y)[0]
+
+
+class Inverse(Bijection):
+    """Another bijection run backwards."""
+
+    def __init__(self, inner: Bijection) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.inner.inverse(x, y)
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.inner(z, y)
+
+
+class Logit(Bijection):
+    """The open interval onto the line: z = logit(α + (1 − 2α) u), u = (x − low) / (high − low).
+
+    α keeps z finite at the ends. The inverse can leave the interval by a share α / (1 − 2α) of its
+    length, so that the density inside is never overstated (Dinh et al. 2017, section 4.1).
+    """
+
+    def __init__(self, low: float, high: float, alpha: float = 0.05) -> None:
+        super().__init__()
+        self.low, self.range, self.alpha = low, high - low, alpha
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        u = ((x - self.low) / self.range).clamp(0, 1)
+        z = torch.logit(self.alpha + (1 - 2 * self.alpha) * u)
+        return z, self._log_slope(z)
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        u = (torch.sigmoid(z) - self.alpha) / (1 - 2 * self.alpha)
+        return self.low + self.range * u, -self._log_slope(z)
+
+    def _log_slope(self, z: Tensor) -> Tensor:
+        """log dz/dx = log((1 − 2α) / range) − log s − log(1 − s), with s = sigmoid(z)."""
+        each = math.log((1 - 2 * self.alpha) / self.range) + nn.functional.softplus(z) + nn.functional.softplus(-z)
+        return each.flatten(1).sum(1)
+
+
+class ActNorm(Bijection):
+    """z = (x − μ) e^{−s} for each feature (axis 1), begun at the data's mean and log deviation.
+
+    Reference: D. Kingma and P. Dhariwal 2018, Glow, https://arxiv.org/abs/1807.03039
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.mean, self.log_scale = nn.Parameter(torch.zeros(features)), nn.Parameter(torch.zeros(features))
+
+    def _parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        shape = (1, -1, *[1] * (x.dim() - 2))
+        places = math.prod(x.shape[2:])
+        return self.mean.view(shape), self.log_scale.view(shape), self.log_scale.sum() * places
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        mean, log_scale, log_det = self._parts(x)
+        return (x - mean) * torch.exp(-log_scale), -log_det.expand(len(x))
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        mean, log_scale, log_det = self._parts(z)
+        return mean + z * torch.exp(log_scale), log_det.expand(len(z))
+
+    @torch.no_grad()
+    def settle(self, x: Tensor, y: Tensor | None = None) -> None:
+        rows = x.movedim(1, -1).reshape(-1, x.shape[1])
+        self.mean.copy_(rows.mean(0))
+        self.log_scale.copy_(rows.std(0, correction=0).clamp(1e-3, 1e3).log())
+
+
+class Permute(Bijection):
+    """The features (axis 1) in another order, fixed at birth."""
+
+    order: Tensor
+    back: Tensor
+
+    def __init__(self, order: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("order", order)
+        self.register_buffer("back", torch.argsort(order))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return x.index_select(1, self.order), x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return z.index_select(1, self.back), z.new_zeros(len(z))
+
+
+class Mix(Bijection):
+    """z = W x over features (axis 1), W = P L U with a unit lower L and an upper U of diagonal ±e^s.
+
+    Begins at a random rotation. The log-determinant is the sum of s at every place; the inverse solves two
+    triangular systems in double precision (Kingma and Dhariwal 2018, section 3.2).
+    """
+
+    order: Tensor
+    sign: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        rotation = torch.linalg.qr(torch.randn(features, features)).Q
+        p, lower, upper = torch.linalg.lu(rotation)
+        self.register_buffer("order", p.argmax(1))
+        self.register_buffer("sign", upper.diagonal().sign())
+        self.lower, self.upper = nn.Parameter(lower.tril(-1)), nn.Parameter(upper.triu(1))
+        self.log_scale = nn.Parameter(upper.diagonal().abs().clamp_min(1e-6).log())
+
+    def _factors(self) -> tuple[Tensor, Tensor]:
+        lower = self.lower.tril(-1) + torch.eye(len(self.lower), dtype=self.lower.dtype, device=self.lower.device)
+        return lower, self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        lower, upper = self._factors()
+        z = torch.einsum("ij,nj...->ni...", (lower @ upper)[self.order], x)
+        return z, (self.log_scale.sum() * math.prod(x.shape[2:])).expand(len(x))
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        lower, upper = (factor.double() for factor in self._factors())
+        flat = z.movedim(1, 0).reshape(z.shape[1], -1)[torch.argsort(self.order)].double()
+        half = torch.linalg.solve_triangular(lower, flat, upper=False, unitriangular=True)
+        x = torch.linalg.solve_triangular(upper, half, upper=True).to(z.dtype)
+        x = x.reshape(z.shape[1], len(z), *z.shape[2:]).movedim(0, 1)
+        return x, -(self.log_scale.sum() * math.prod(z.shape[2:])).expand(len(z))
+
+
+class Coupling(Bijection):
+    """Some features (axis 1) stay and tell how the others move: z_b = g(x_b; net(x_a, y)), z_a = x_a.
+
+    The Jacobian is triangular, so that its log-determinant is the sum of log g′. `net(x_a, y)` returns
+    (n, moved × transform.parameters, …); `transform` acts on each entry alone.
+
+    Reference: L. Dinh, J. Sohl-Dickstein and S. Bengio 2017, Density estimation using Real NVP,
+    https://arxiv.org/abs/1605.08803
+    """
+
+    stay: Tensor
+    move: Tensor
+    back: Tensor
+
+    def __init__(self, stay: Tensor, move: Tensor, net: nn.Module, transform: Elementwise) -> None:
+        super().__init__()
+        self.register_buffer("stay", stay)
+        self.register_buffer("move", move)
+        self.register_buffer("back", torch.argsort(torch.cat([stay, move])))
+        self.net, self.transform = net, transform
+
+    def _told(self, kept: Tensor, y: Tensor | None) -> Tensor:
+        """(n, moved, …, parameters of one entry)."""
+        raw = self.net(kept, y)
+        return raw.reshape(len(raw), len(self.move), self.transform.parameters, *raw.shape[2:]).movedim(2, -1)
+
+    def _merge(self, kept: Tensor, moved: Tensor, log_slope: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.cat([kept, moved], 1).index_select(1, self.back), log_slope.flatten(1).sum(1)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        kept = x.index_select(1, self.stay)
+        return self._merge(kept, *self.transform(x.index_select(1, self.move), self._told(kept, y)))
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        kept = z.index_select(1, self.stay)
+        return self._merge(kept, *self.transform.inverse(z.index_select(1, self.move), self._told(kept, y)))
+
+
+class Squeeze(Bijection):
+    """(C, H, W) ↔ (4C, H/2, W/2): each 2 × 2 block of pixels becomes four channels, in reading order.
+
+    After it, the channels (0, 3) of every four are one colour of a checkerboard.
+    """
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return nn.functional.pixel_unshuffle(x, 2), x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return nn.functional.pixel_shuffle(z, 2), z.new_zeros(len(z))
+
+
+class Flatten(Bijection):
+    """An item of any shape ↔ a vector."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return x.reshape(len(x), -1), x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return z.reshape(len(z), *self.shape), z.new_zeros(len(z))
+
+
+class Multiscale(Bijection):
+    """Levels of which each lets half its features out: `first` maps x, half goes to z, `rest` maps the other half.
+
+    The output is a flat vector, the parts let out early first (Dinh et al. 2017, section 3.6).
+    """
+
+    def __init__(self, first: Bijection, rest: Bijection, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.first, self.rest, self.shape = first, rest, shape
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        h, log_det = self.first(x, y)
+        out, go = h.split(self.shape[0] // 2, dim=1)
+        z, more = self.rest(go, y)
+        return torch.cat([out.flatten(1), z], 1), log_det + more
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        cut = math.prod(self.shape) // 2
+        go, more = self.rest.inverse(z[:, cut:], y)
+        out = z[:, :cut].reshape(len(z), self.shape[0] // 2, *self.shape[1:])
+        x, log_det = self.first.inverse(torch.cat([out, go], 1), y)
+        return x, log_det + more
+
+    def settle(self, x: Tensor, y: Tensor | None = None) -> None:
+        self.first.settle(x, y)
+        self.rest.settle(self.first(x, y)[0].split(self.shape[0] // 2, dim=1)[1], y)
