@@ -21,7 +21,7 @@ from genus.train.device import autocast, device_of, to_device
 from genus.train.health import Health
 from genus.train.identity import compare, identity
 from genus.train.interrupt import Interrupted, Request, listening
-from genus.train.optimiser import make_optimiser
+from genus.train.optimiser import clip, make_optimiser
 from genus.train.progress import Progress
 from genus.train.recipe import Recipe
 from genus.train.run import Run
@@ -87,7 +87,7 @@ class Engine:
         self.budget = Budget(recipe, len(x), self.batches.size)
         self.state = State(total=self.budget.total)
         length = 50 if self.state.total is None else max(1, min(250, self.state.total // 100))
-        self.health = Health(nets, self.average.values if recipe.ema else [], labels, length, self.device)
+        self.health = Health(nets, self.average.values if recipe.ema else [], labels, length)
         self.precision = autocast(recipe.precision, self.device)
         self.best: dict[str, Tensor] | None = None
         self.checkpoints = Checkpoints(run.folder, run.next_stage())
@@ -99,10 +99,11 @@ class Engine:
         with self.precision():
             value = loss(x, y).mean()
         parameters = self.parameters[name]
-        for p, g in zip(parameters, torch.autograd.grad(value, parameters, allow_unused=True), strict=True):
+        gradients = torch.autograd.grad(value, parameters, allow_unused=True)
+        for p, g in zip(parameters, gradients, strict=True):
             p.grad = g
-        norm = nn.utils.clip_grad_norm_(parameters, self.recipe.clip) if self.recipe.clip else None
-        self.health.put(self.state.step, slot, value.detach(), norm)
+        norm = clip(gradients, self.recipe.clip) if self.recipe.clip else None
+        self.health.put(slot, value.detach(), norm)
         self.optimisers[name].step()
 
     def loop(self, step: Callable[[], None], evaluate: Loss | None = None) -> list[dict[str, Any]]:
@@ -128,13 +129,14 @@ class Engine:
         saved = time.perf_counter()
         while not self.budget.over(state.step, state.total, state.elapsed):
             self._set_rate()
+            self.health.begin()
             step()
             self.average.update(state.step)
             state.step += 1
             now = time.perf_counter()
             state.elapsed = now - began
             self._calibrate()
-            if state.step % len(self.health.window) == 0:
+            if state.step % self.health.length == 0:
                 self._log(self.health.look(state.step))
             if validation and self._due(validation) and self._validate(validation):
                 break
@@ -256,7 +258,7 @@ class Engine:
             self.average.load(content["average"])
             self.best = content["best"]
             self.batches.restore(content["batches"])
-            self.health.window.copy_(content["window"])
+            self.health.window = content["window"]
             self.health.keep(self.state.step)
         dice.restore(content["dice"])
 

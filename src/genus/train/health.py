@@ -14,40 +14,55 @@ from genus.train.average import copy_all
 class Health:
     """A window of recent losses and gradient norms, looked at now and then, and the weights as they were when last sound.
 
-    Reading a number from a device stops it, so that steps only write into the window.
+    Reading a number from a device waits for it, so that steps only note tensors.
 
     Parameters
     ----------
     nets: whose weights are kept. extra: further tensors kept with them. labels: of the losses. length: steps in the window.
     """
 
-    def __init__(
-        self, nets: dict[str, nn.Module], extra: list[Tensor], labels: tuple[str, ...], length: int, device: torch.device
-    ) -> None:
-        self.labels = labels
-        self.window = torch.zeros(length, 2 * len(labels), device=device)
+    def __init__(self, nets: dict[str, nn.Module], extra: list[Tensor], labels: tuple[str, ...], length: int) -> None:
+        self.labels, self.length = labels, length
         self.live = [t.data for net in nets.values() for t in (*net.parameters(), *net.buffers())] + extra
         self.good = [t.clone() for t in self.live]
         self.since = 0
+        self.zero = torch.zeros((), device=self.live[0].device)
+        self.rows: list[list[Tensor]] = []
 
-    def put(self, step: int, slot: int, loss: Tensor, norm: Tensor | None) -> None:
-        """Note the loss of `labels[slot]` and its gradient's norm at `step`."""
-        row = self.window[step % len(self.window)]
+    def begin(self) -> None:
+        """A step begins."""
+        if len(self.rows) == self.length:
+            self.rows = []
+        self.rows.append([self.zero] * (2 * len(self.labels)))
+
+    def put(self, slot: int, loss: Tensor, norm: Tensor | None) -> None:
+        """Note the loss of `labels[slot]` and its gradient's norm at this step."""
+        row = self.rows[-1]
         row[2 * slot] = loss
         if norm is not None:
             row[2 * slot + 1] = norm
+
+    @property
+    def window(self) -> Tensor:
+        """What was noted, (steps, 2 × labels): losses and norms in turn."""
+        flat = [value.float() for row in self.rows for value in row]
+        return torch.stack(flat).view(len(self.rows), -1) if flat else self.zero.new_zeros(0, 2 * len(self.labels))
+
+    @window.setter
+    def window(self, values: Tensor) -> None:
+        self.rows = [list(row.unbind()) for row in values.to(self.zero.device)]
 
     def look(self, step: int) -> dict[str, float]:
         """Mean losses of the window after `step` steps; keeps the weights if all is finite.
 
         Otherwise the last good weights are put back and a RunError names the step and the likely cause.
         """
-        count = (step - 1) % len(self.window) + 1
-        rows = self.window[:count]
+        rows = self.window
         finite = torch.isfinite(rows).all(1)
         if not bool(finite.all()):
+            first = int((~finite).int().argmax())
             self.restore()
-            raise RunError(self._diagnosis(step - count + int((~finite).int().argmax()), rows[~finite][0]))
+            raise RunError(self._diagnosis(step - len(rows) + first, rows[first]))
         self.keep(step)
         means = rows.double().mean(0).tolist()
         return {label: means[2 * i] for i, label in enumerate(self.labels)}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from genus.errors import UsageError, nearest
 from genus.train.recipe import Recipe
+
+norm_each = torch._foreach_norm  # pyright: ignore[reportPrivateImportUsage]
+scale_all = torch._foreach_mul_  # pyright: ignore[reportPrivateImportUsage]
 
 NAMES = ("adamw", "adam", "sgd", "rmsprop")
 
@@ -50,3 +54,18 @@ def make_optimiser(net: nn.Module, recipe: Recipe, lr: float | None = None) -> t
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr, momentum=recipe.momentum)
     raise UsageError(f"There is no optimizer {recipe.optimizer!r}; choose {', '.join(NAMES)}.{nearest(recipe.optimizer, NAMES)}")
+
+
+def clip(gradients: Sequence[Tensor | None], largest: float) -> Tensor:
+    """Scale the gradients in place so that their joint norm is at most `largest`; returns the norm before.
+
+    Reference: R. Pascanu, T. Mikolov and Y. Bengio 2013, On the difficulty of training recurrent neural networks,
+    https://arxiv.org/abs/1211.5063
+    """
+    found = [g for g in gradients if g is not None]
+    norm = torch.stack(norm_each(found)).square().sum().sqrt()
+    if norm.is_cuda:
+        scale_all(found, (largest / norm).clamp(max=1.0))
+    elif (size := norm.item()) > largest:
+        scale_all(found, largest / size)
+    return norm
