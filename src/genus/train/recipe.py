@@ -17,8 +17,8 @@ class Recipe:
     steps, epochs, minutes: the budget; the first to end stops the run. The family's own default when all are None.
     batch: items a step and process. lr: the peak learning rate. optimizer: its name. weight_decay: of matrices only.
     momentum: of SGD and RMSprop, β₁ of Adam. beta2: of Adam.
-    schedule: of the learning rate after `warmup` steps (at most a tenth of the run). clip: the largest gradient norm,
-    0 for none. ema: decay of the averaged weights (warmed up), 0 for none. dropout: in the nets.
+    schedule: of the learning rate. warmup: steps over which it grows first, at most a tenth of the run.
+    clip: the largest gradient norm, 0 for none. ema: decay of the averaged weights (warmed up), 0 for none. dropout: in the nets.
     patience: validations without progress before stopping, 0 for never. device: "auto", "cpu", "cuda".
     precision: of the forward pass; "bf16" halves the digits of matrix products, "auto" chooses it where it is faster.
     """
