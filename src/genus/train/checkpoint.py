@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,14 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path | None, stage: int) -> None:
-        self.folder = None if folder is None else folder / "checkpoints"
+        self.folder: Path | None = None
         self.stage = stage
+        if folder is not None:
+            self.place(folder)
+
+    def place(self, folder: Path) -> None:
+        """Keep them in `folder` from now on."""
+        self.folder = folder / "checkpoints"
 
     def save(self, step: int, content: dict[str, Any]) -> None:
         """Write a state made of JSON and tensors, then forget all but the last two."""
@@ -57,7 +63,8 @@ class Checkpoints:
             except RunError as error:
                 instead = f"going back to {paths[i + 1].name}" if i + 1 < len(paths) else "starting again from the first step"
                 print(f"genus: {error} It is set aside, {instead}.", file=sys.stderr)
-                path.rename(path.with_name(f"damaged-{path.name}"))
+                with suppress(FileNotFoundError):
+                    path.rename(path.with_name(f"damaged-{path.name}"))
         return None
 
     def _paths(self) -> list[Path]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -26,6 +29,7 @@ from genus.train.progress import Progress
 from genus.train.recipe import Recipe
 from genus.train.run import Run
 from genus.train.schedule import factor
+from genus.train.team import Team, fork, join, launched
 from genus.train.validation import Validation
 
 Loss = Callable[[Tensor, Tensor | None], Tensor]
@@ -74,7 +78,9 @@ class Engine:
         rates: dict[str, float] | None = None,
     ) -> None:
         self.recipe, self.run, self.nets, self.net = recipe, run, nets, nets[averaged]
-        self.identity = identity(recipe, nets, x, y, run.devices)
+        self.processes = launched() or run.devices
+        self.team = join(launched())
+        self.identity = identity(recipe, nets, x, y, self.processes)
         self.device = device_of(recipe.device)
         for net in nets.values():
             net.to(self.device).train()
@@ -82,7 +88,8 @@ class Engine:
         self.parameters = {name: [p for g in o.param_groups for p in g["params"]] for name, o in self.optimisers.items()}
         self.peaks = [(group, group["lr"]) for o in self.optimisers.values() for group in o.param_groups]
         self.average = Average(self.net, recipe.ema)
-        self.batches = Batches(x, recipe.batch, int(torch.randint(2**62, ())))
+        self.seed = int(torch.randint(2**62, ()))
+        self.batches = Batches(x, recipe.batch * self.processes, self.seed)
         self.x, self.y = to_device(x, self.device), None if y is None else y.to(self.device)
         self.budget = Budget(recipe, len(x), self.batches.size)
         self.state = State(total=self.budget.total)
@@ -91,6 +98,7 @@ class Engine:
         self.precision = autocast(recipe.precision, self.device)
         self.best: dict[str, Tensor] | None = None
         self.checkpoints = Checkpoints(run.folder, run.next_stage())
+        self.request, self.stop, self.clock, self.shared = Request(), False, 0.0, 0.0
 
     def update(self, name: str, loss: Loss, slot: int = 0) -> None:
         """One step of one net's optimiser on a fresh batch; `loss` gives a scalar or one value an item."""
@@ -102,39 +110,62 @@ class Engine:
         gradients = torch.autograd.grad(value, parameters, allow_unused=True)
         for p, g in zip(parameters, gradients, strict=True):
             p.grad = g
+        value = value.detach()
+        if self.team.size > 1:
+            facts = self.team.mean(gradients, [value, float(self.request.number > 0 or self.team.orphaned), self.clock])
+            value, self.stop, self.shared = facts[0], bool(facts[1] > 0), float(facts[2])
         norm = clip(gradients, self.recipe.clip) if self.recipe.clip else None
-        self.health.put(slot, value.detach(), norm)
+        self.health.put(slot, value, norm)
         self.optimisers[name].step()
 
     def loop(self, step: Callable[[], None], evaluate: Loss | None = None) -> list[dict[str, Any]]:
         """Repeat `step` until the budget ends, leave the best (or averaged) weights in the nets; returns the history."""
-        folder = self.run.folder
-        place = self.device if self.device.type != "cpu" else nullcontext()
-        with claimed(folder), listening(folder is not None) as request, place:
+        with self._home() as folder, claimed(folder if self.team.rank == 0 else None):
             self._resume()
-            if not self.state.final:
-                held_out = self.run.validation if evaluate else None
-                chunk = max(256, self.batches.size)
-                validation = Validation(evaluate, held_out, chunk, self.device) if evaluate and held_out else None
-                self._steps(step, validation, request)
-                self._finish()
+            if not self.state.final and self.processes > max(1, self.team.size):
+                fork(self.processes, lambda team: self._train(step, evaluate, team))
+                self._resume()
+            elif not self.state.final:
+                self._train(step, evaluate, self.team)
         for net in self.nets.values():
             net.to("cpu").eval()
         return self.state.history
 
-    def _steps(self, step: Callable[[], None], validation: Validation | None, request: Request) -> None:
+    @contextmanager
+    def _home(self) -> Iterator[Path | None]:
+        """The run's folder; a temporary one for forked processes that have none, since files are what comes back of them."""
+        if self.run.folder or self.processes == self.team.size:
+            yield self.run.folder
+            return
+        with TemporaryDirectory() as folder:
+            self.checkpoints.place(Path(folder))
+            yield Path(folder)
+
+    def _train(self, step: Callable[[], None], evaluate: Loss | None, team: Team) -> None:
+        """All the steps and the end, as one of the team."""
+        self.team, self.batches.part = team, (team.rank, team.size)
+        team.align(self.nets)
+        held_out = self.run.validation if evaluate else None
+        chunk = max(256, self.batches.size)
+        validation = Validation(evaluate, held_out, chunk, self.device) if evaluate and held_out else None
+        place = self.device if self.device.type != "cpu" else nullcontext()
+        with listening(self.checkpoints.folder is not None) as self.request, place:
+            self._steps(step, validation)
+            self._finish()
+
+    def _steps(self, step: Callable[[], None], validation: Validation | None) -> None:
         state, run = self.state, self.run
-        progress = Progress(run.progress, run.json)
+        progress = Progress(run.progress if self.team.rank == 0 else False, run.json and self.team.rank == 0)
         began = time.perf_counter() - state.elapsed
         saved = time.perf_counter()
         while not self.budget.over(state.step, state.total, state.elapsed):
-            self._set_rate()
-            self.health.begin()
+            self._prepare()
             step()
             self.average.update(state.step)
             state.step += 1
             now = time.perf_counter()
-            state.elapsed = now - began
+            self.clock = now - began
+            self._confer()
             self._calibrate()
             if state.step % self.health.length == 0:
                 self._log(self.health.look(state.step))
@@ -142,19 +173,35 @@ class Engine:
                 break
             if now >= progress.due:
                 progress.show(state.step, state.total, self._facts())
-            asked = run.every_steps and state.step % run.every_steps == 0
-            if run.folder and (request.number or asked or now - saved >= run.every):
+            if self._save_due(now - saved):
                 self.save()
                 saved = time.perf_counter()
-                self._heed(request, progress)
+            if self.stop:
+                progress.close(state.step, state.total, self._facts())
+                self._interrupt()
         self.health.look(state.step)
         progress.close(state.step, state.total, self._facts())
 
-    def _set_rate(self) -> None:
+    def _prepare(self) -> None:
+        """The learning rate and the window of this step; in a team also its own noise, which a resumed run draws again."""
         state, recipe = self.state, self.recipe
         rate = factor(recipe.schedule, state.step, state.total, recipe.warmup)
         for group, peak in self.peaks:
             group["lr"] = peak * rate
+        self.health.begin()
+        if self.team.size > 1:
+            torch.manual_seed(dice.derive(self.seed, state.step, self.team.rank))
+
+    def _confer(self) -> None:
+        """Whether to stop, and what time it is, by all clocks and signals of the team."""
+        if self.team.size > 1:
+            self.state.elapsed = self.shared
+        else:
+            self.state.elapsed, self.stop = self.clock, self.request.number > 0
+
+    def _save_due(self, since: float) -> bool:
+        asked = bool(self.run.every_steps) and self.state.step % (self.run.every_steps or 1) == 0
+        return self.stop or asked or since >= self.run.every
 
     def _calibrate(self) -> None:
         state = self.state
@@ -163,14 +210,14 @@ class Engine:
         if state.total is None:
             state.total = self.budget.calibrate(state.step, state.elapsed, state.first)
 
-    def _heed(self, request: Request, progress: Progress) -> None:
-        if request.number:
-            progress.close(self.state.step, self.state.total, self._facts())
-            raise Interrupted(
-                f"Stopped at step {self.state.step} of {self.state.total or '?'}; everything is kept in {self.run.folder}: "
-                "give the same command again to go on.",
-                request.number,
-            )
+    def _interrupt(self) -> None:
+        kept = (
+            f"everything is kept in {self.run.folder}: give the same command again to go on"
+            if self.run.folder
+            else "nothing is kept"
+        )
+        message = f"Stopped at step {self.state.step} of {self.state.total or '?'}; {kept}."
+        raise Interrupted(message, self.request.number or signal.SIGTERM)
 
     # -- validation and history ---------------------------------------------------------------------------
 
@@ -187,7 +234,7 @@ class Engine:
         self.health.look(state.step)
         self.net.eval()
         with self.average.lent():
-            value = validation()
+            value = self.team.agree(validation())
             if state.best is None or value < state.best:
                 state.best, state.best_step, state.stale = value, state.step, 0
                 self.best = {name: t.detach().clone() for name, t in self.net.state_dict().items()}
@@ -223,7 +270,7 @@ class Engine:
 
     def save(self) -> None:
         """Write a checkpoint, if the weights are sound."""
-        if self.run.folder is None:
+        if self.checkpoints.folder is None or self.team.rank:
             return
         self.health.look(self.state.step)
         content: dict[str, Any] = {
@@ -267,6 +314,7 @@ class Engine:
 
     def _tell(self) -> None:
         """Put the history beside the checkpoints, one JSON object a line."""
-        assert self.run.folder is not None
+        if self.run.folder is None:
+            return
         lines = b"".join(store.to_json_line(row) for row in self.state.history)
         store.write(self.run.folder / "history.jsonl", lines)
