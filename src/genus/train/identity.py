@@ -31,7 +31,7 @@ def identity(recipe: Any, nets: dict[str, nn.Module], x: Packed, y: Tensor | Non
 
 def compare(old: dict[str, Any], new: dict[str, Any], folder: Any) -> None:
     """Raise a RunError that says what differs between two identities."""
-    new = store.from_json(store.to_json(new), "identity")
+    old, new = (store.from_json(store.to_json(facts), "identity") for facts in (old, new))
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
             raise RunError(
