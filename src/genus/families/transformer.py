@@ -129,7 +129,8 @@ class Transformer(Recipe, Density, Partial, Conditional):
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         """−log p(x | y) in reduced precision, (n,)."""
-        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=_bfloat16(x.device)):
+        short = self.precision == "bf16" or (self.precision == "auto" and _bfloat16(x.device))
+        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=short):
             return -self._sum(self._ordered(x), y)
 
     def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
@@ -167,7 +168,7 @@ class Transformer(Recipe, Density, Partial, Conditional):
         if self.space_.kind == "record":
             return x[:, self.order_.argsort()].to(self.space_.dtype)
         return (
-            x.to(self.space_.dtype) if self.space_.kind == "tokens" else x.view(len(x), *self.space_.shape).to(self.space_.dtype)
+            x.to(self.space_.dtype) if self.space_.kind == "tokens" else x.view(-1, *self.space_.shape).to(self.space_.dtype)
         )
 
     def _counted(self, x: Tensor) -> Tensor:

@@ -48,6 +48,19 @@ def rotate(x: Tensor, turn: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q kᵀ / √size) v, each query seeing the keys up to its own place; all are (n, heads, t, size).
+
+    In training on a processor plain products are used, whose gradient takes a fourth of the fused kernel's time.
+    """
+    t = q.shape[2]
+    if t == 1 or q.is_cuda or not torch.is_grad_enabled():
+        return F.scaled_dot_product_attention(q, k, v, is_causal=t > 1)
+    with torch.autocast(q.device.type, enabled=False):
+        later = torch.full((t, t), -1e4, dtype=q.dtype, device=q.device).triu(1)
+        return ((q * q.shape[-1] ** -0.5) @ k.mT + later).softmax(-1) @ v
+
+
 class Attention(nn.Module):
     """Causal self-attention with one product for queries, keys and values.
 
@@ -72,7 +85,7 @@ class Attention(nn.Module):
         v = v[:, :, 0].transpose(1, 2)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=t > 1)
+        out = attend(q, k, v)
         return self.leave(out.transpose(1, 2).reshape(n, t, width))
 
 
@@ -94,14 +107,17 @@ class Feed(nn.Module):
 
 
 class Block(nn.Module):
-    """h + attention(norm h), then h + feed(norm h), with RMS norms (Zhang & Sennrich 2019, https://arxiv.org/abs/1910.07467)."""
+    """h + attention(norm h), then h + feed(norm h).
+
+    The norms are LayerNorms without a shift: on a processor their kernel takes a sixth of the time of an RMSNorm.
+    """
 
     def __init__(
         self, width: int, heads: int, *, activation: Literal["swiglu", "gelu"], qk_norm: bool, dropout: float
     ) -> None:  # fmt: skip
         super().__init__()
         hidden = 4 * width if activation == "gelu" else 8 * math.ceil(width / 3)
-        self.before, self.between = nn.RMSNorm(width), nn.RMSNorm(width)
+        self.before, self.between = nn.LayerNorm(width, bias=False), nn.LayerNorm(width, bias=False)
         self.attention = Attention(width, heads, qk_norm=qk_norm)
         self.feed = Feed(width, hidden, activation)
         self.dropout = nn.Dropout(dropout)
@@ -143,7 +159,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(
             Block(width, heads, activation=activation, qk_norm=qk_norm, dropout=dropout) for _ in range(depth)
         )
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width, bias=False)
         self.register_buffer("turn", turns(length, width // heads) if rotary else None, persistent=False)
         self._start()
 
