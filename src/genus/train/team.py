@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -65,6 +66,7 @@ def launched() -> int:
     return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ or "LOCAL_RANK" in os.environ else 0
 
 
+@cache
 def join(size: int) -> Team:
     """The team that torchrun has started and this process belongs to."""
     if size <= 1:
@@ -74,8 +76,6 @@ def join(size: int) -> Team:
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     fabric = _fabric()(accelerator="cuda" if cuda else "cpu", devices=local, num_nodes=size // local, strategy="ddp")
-    if torch.distributed.is_initialized():
-        return Team(fabric)
     fabric.launch()
     return Team(fabric)
 
