@@ -38,9 +38,9 @@ def read(column: Column, series: Any, holes: bool) -> tuple[np.ndarray, np.ndarr
 
 def _read_labels(column: Column, series: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     codes, values = labels(series)
-    index = {(isinstance(v, bool), v): i for i, v in enumerate(column.levels)}
-    texts = {str(v): i for i, v in enumerate(column.levels)}
-    found = np.array([index.get((isinstance(v, bool), v), texts.get(str(v), -1)) for v in values], dtype=np.int64)
+    keys = [{key(v): i for i, v in reversed(list(enumerate(column.levels)))} for key in (_typed, _valued, str)]
+    found = [next((k[key(v)] for k, key in zip(keys, (_typed, _valued, str), strict=True) if key(v) in k), -1) for v in values]
+    found = np.array(found, dtype=np.int64)
     held = found >= 0
     if not held.all() and len(codes):
         unseen = [v for v, ok in zip(values, held, strict=True) if not ok]
@@ -54,6 +54,14 @@ def _read_labels(column: Column, series: Any) -> tuple[np.ndarray, np.ndarray, n
     leaf = column.level_leaf[level]
     size = column.size[leaf]
     return leaf, (level - column.lo[leaf]) / size, 1.0 / size, codes < 0
+
+
+def _typed(value: Any) -> Any:
+    return type(value), value
+
+
+def _valued(value: Any) -> Any:
+    return isinstance(value, bool), value
 
 
 def _warn_outside(column: Column, c: np.ndarray) -> None:
@@ -71,9 +79,7 @@ def cells(column: Column, leaf: np.ndarray) -> list[np.ndarray]:
     token = column.token[leaf]
     if not column.fine:
         return [token]
-    bins = np.zeros(len(column.lo), dtype=bool)
-    bins[column.bin_leaf] = True
-    return [token, np.where(bins, column.sub, column.fine)[leaf]]
+    return [token, np.where(column.binned, column.sub, column.fine)[leaf]]
 
 
 def interval(column: Column, leaf: np.ndarray, at: np.ndarray, extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

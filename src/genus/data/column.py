@@ -80,12 +80,16 @@ class Column:
         return self.line and not len(self.atoms) and self.missing < 0
 
     @property
+    def binned(self) -> np.ndarray:
+        """(leaves,) True where a leaf is a part of a bin."""
+        out = np.zeros(len(self.lo), dtype=bool)
+        out[self.bin_leaf] = True
+        return out
+
+    @property
     def solid(self) -> np.ndarray:
         """(leaves,) True where a leaf is an interval of the line."""
-        out = np.zeros(len(self.lo), dtype=bool)
-        if self.line:
-            out[self.bin_leaf] = True
-        return out
+        return self.binned & self.line
 
     @property
     def volume(self) -> np.ndarray:
@@ -149,13 +153,11 @@ class Column:
         lo, size = self.lo[leaf], self.size[leaf]
         if self.line:
             return np.where(self.solid[leaf], lo + size * position, lo)
-        inside = lo + np.minimum(np.floor(size * position), size - 1)
-        inside = inside.astype(np.int64)
-        if not len(self.atoms):
+        inside = lo + np.minimum(np.floor(size * position), size - 1).astype(np.int64)
+        if not len(self.edges):
             return inside
-        atom = np.zeros(len(self.lo), dtype=bool)
-        atom[self.atom_leaf] = True
-        return np.where(atom[leaf], inside, self._spread(inside))
+        inside = np.where(self.binned[leaf], np.minimum(inside, self.edges[-1] - 1), inside)  # sizes over 2^53 are rounded
+        return np.where(self.binned[leaf], self._spread(inside), inside)
 
 
 def _nearest(ordered: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -179,7 +181,7 @@ def numeric_column(name: Any, kind: str, form: dict[str, Any], values: np.ndarra
     is_atom = _frequent(counts, int(counts.sum()))
     column.atoms = c[is_atom]
     rest, weight = column._pressed(c[~is_atom]), counts[~is_atom]
-    edges, owner = _bins(rest, weight, line) if len(rest) else (c[:0], np.zeros(0, np.int64))
+    edges, owner = _bins(rest, weight, line, decimals) if len(rest) else (c[:0], np.zeros(0, np.int64))
     _assemble(column, counts[is_atom], edges, owner, rest, weight, int(missing.sum()), len(values))
     return column
 
@@ -227,7 +229,7 @@ def _frequent(counts: np.ndarray, n: int) -> np.ndarray:
     return often if (~often).sum() != 1 else np.ones(len(counts), dtype=bool)
 
 
-def _bins(c: np.ndarray, weight: np.ndarray, line: bool) -> tuple[np.ndarray, np.ndarray]:
+def _bins(c: np.ndarray, weight: np.ndarray, line: bool, decimals: int) -> tuple[np.ndarray, np.ndarray]:
     """Edges of the leaves between the atoms, and the bin each leaf belongs to.
 
     Bins are quantiles, halved four times towards each tail; a column that is continuous in effect gets up to
@@ -246,6 +248,8 @@ def _bins(c: np.ndarray, weight: np.ndarray, line: bool) -> tuple[np.ndarray, np
         return _closed(c, c[:0], line), owner[:1]
     cut = np.clip(np.searchsorted(np.cumsum(weight), where * n - 1e-9), 0, len(c) - 2)
     middle = c[cut] + (c[cut + 1] - c[cut]) / 2 if line else c[cut] + (c[cut + 1] - c[cut] + 1) // 2
+    if line and decimals >= 0:  # between two numbers of that many decimals, so that rounding crosses no edge
+        middle = (np.floor(middle * 10.0**decimals) + 0.5) / 10.0**decimals
     edges, first = np.unique(middle, return_index=True)
     owner = np.concatenate([owner[:1], owner[1:][first]])
     sound = (edges > c[0]) & (edges < c[-1]) if line else (edges > c[0]) & (edges <= c[-1])

@@ -93,6 +93,7 @@ class TableCodec(Codec):
         for name, kind in self.kinds_.items():
             if kind in ("category", "boolean"):
                 self.columns_[name] = asdict(_fit_labels(X[name], name, kind, ranks))
+        self.columns_ = {name: self.columns_[name] for name in self.names_ if name in self.columns_}
         if self.left_out_:
             told = [(name, kind, "") for name, kind in self.kinds_.items() if kind in OUT]
             warnings.warn(describe_columns(told), stacklevel=3)
@@ -123,7 +124,7 @@ class TableCodec(Codec):
 
     @property
     def _columns(self) -> list[Column]:
-        return [Column(**self.columns_[name]) for name in self.names_ if name in self.columns_]
+        return [Column(**state) for state in self.columns_.values()]
 
     # -- what it packs into -------------------------------------------------------------------------------
 
@@ -343,8 +344,9 @@ def _meant(value: Any, column: Column | None, name: Any) -> Any:
         return value
     if column.levels:
         return level_of(value, column.levels, name)
-    values, _ = numbers(pd.Series([value], name=name, dtype=object), column.form)
-    return value if column.kind == "datetime" or column.form["as"] == "duration" else plain(values[0])
+    values, missing = numbers(pd.Series([value], name=name, dtype=object), column.form)
+    timed = column.form["as"] != "number"
+    return restored(values, missing, column.form)[0] if timed else plain(values[0])
 
 
 def _put_back(state: dict[str, Any], n: int, dtype: dict[str, Any]) -> Any:

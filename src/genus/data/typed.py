@@ -143,6 +143,8 @@ def _refuse(series: pd.Series, wrong: np.ndarray, expected: str) -> None:
 def labels(series: pd.Series) -> tuple[np.ndarray, list[Any]]:
     """(code of each cell, −1 where missing; the distinct values) of a column of categories or booleans."""
     try:
+        if series.dtype == object and pd.api.types.infer_dtype(series, skipna=True).startswith("mixed"):
+            return _mixed_labels(series)
         codes, distinct = pd.factorize(series)
     except TypeError:
         kind = next(type(v).__name__ for v in series if getattr(v, "__hash__", None) is None)
@@ -154,6 +156,14 @@ def labels(series: pd.Series) -> tuple[np.ndarray, list[Any]]:
         kind = type(wrong[0]).__name__
         raise DataError(f"Column {series.name!r} holds a {kind}, which cannot be a category: convert it with astype(str).")
     return np.asarray(codes), values
+
+
+def _mixed_labels(series: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """As `labels`, where 1, 1.0 and True are different values."""
+    found: dict[Any, int] = {}
+    missing = series.isna()
+    codes = [-1 if gap else found.setdefault((type(v), v), len(found)) for v, gap in zip(series, missing, strict=True)]
+    return np.array(codes, dtype=np.int64), [plain(v) for _, v in found]
 
 
 def restored(values: np.ndarray, missing: np.ndarray, form: dict[str, Any], decimals: int = 0) -> Any:
