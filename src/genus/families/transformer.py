@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -89,8 +90,8 @@ class Transformer(Recipe, Density, Partial, Conditional):
 
     def _shape(self) -> dict[str, int]:
         """width, depth and heads: the user's, or by Space and size."""
-        n = self.space_.size
-        base = (128, 4) if self.space_.kind == "tokens" else (64, 2) if n <= 8 else (96, 3)
+        n, kind = self.space_.size, self.space_.kind
+        base = (128, 4) if kind == "tokens" or n > 256 else (48, 2) if n <= 8 else (96 if kind == "record" else 64, 3)
         width, depth = {"small": (base[0] // 2, base[1]), "base": base, "large": (base[0] * 2, base[1] + 2)}[self.size]
         width, depth = self.width or width, self.depth or depth
         return {"width": width, "depth": depth, "heads": self.heads or next(h for h in (4, 2, 1) if width % (2 * h) == 0)}
@@ -98,11 +99,13 @@ class Transformer(Recipe, Density, Partial, Conditional):
     def _recipe(self, n: int) -> Transformer:
         """This recipe with what the Space and the number of items choose where a field is None."""
         text = self.space_.kind == "tokens"
-        batch = self.batch or max(8, min(256, 2 ** round(8192 / self.space_.size).bit_length() // 2))
+        most = 2 ** round(math.log2(max(8, 8192 / self.space_.size)))
+        batch = self.batch or max(8, min(256, most, n // 40))
         steps = self.steps
         if not (steps or self.epochs or self.minutes):
-            steps = 1500 if text else max(200, min(3000, 20 * n // batch))
-        return replace(self, batch=batch, steps=steps, lr=self.lr or (2e-3 if text else 3e-3), dropout=self._dropout)
+            steps = max(200, min(1500 if text else 3000, 20 * n // batch))
+        lr = self.lr or (1e-3 if n < 1000 else 2e-3 if text else 3e-3)
+        return replace(self, batch=batch, steps=steps, lr=lr, dropout=self._dropout)
 
     @property
     def _dropout(self) -> float:
@@ -167,9 +170,7 @@ class Transformer(Recipe, Density, Partial, Conditional):
         """The inverse of `_ordered`; longer texts stay long."""
         if self.space_.kind == "record":
             return x[:, self.order_.argsort()].to(self.space_.dtype)
-        return (
-            x.to(self.space_.dtype) if self.space_.kind == "tokens" else x.view(-1, *self.space_.shape).to(self.space_.dtype)
-        )
+        return x.to(self.space_.dtype) if self.space_.kind == "tokens" else x.view(-1, *self.space_.shape).to(self.space_.dtype)
 
     def _counted(self, x: Tensor) -> Tensor:
         """1 up to and including the first end symbol, 0 on the padding after it."""
