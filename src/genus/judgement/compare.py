@@ -1,0 +1,218 @@
+"""Compare: several families fitted to the same items and judged against the same held-out ones."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genus import catalogue
+from genus.data import codec_of
+from genus.data.split import rows as rows_of
+from genus.data.split import split_off
+from genus.errors import DataError, GenusError, UsageError
+from genus.judgement.evaluate import SHOWN, about, floor_row, judged, missing_words
+from genus.judgement.judge import Judge
+from genus.judgement.report import table_of
+from genus.judgement.row import Row, leaderboard, ranked
+from genus.judgement.verdict import Finding, findings, headline
+from genus.model import Model
+from genus.train.recipe import Recipe
+from genus.train.run import Run
+
+YARDSTICKS = ("resample", "marginals", "gaussian")
+
+
+@dataclass
+class Comparison:
+    """What `compare` found.
+
+    Parameters
+    ----------
+    rows: real data, baselines and models. real: held-out items to show. missing: what could not be judged.
+    about: data, n, seed, feature space, versions. models: the fitted models by name.
+    """
+
+    rows: list[Row]
+    real: Any
+    missing: list[str]
+    about: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, Model] = field(default_factory=dict)
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """One line a row, real data first, then by two-sample AUC; likelihoods in columns of their kind."""
+        return leaderboard(self.rows)
+
+    @property
+    def verdicts(self) -> list[tuple[Row, list[Finding]]]:
+        """(model, its findings with the worst first), the best model first."""
+        return [(row, findings(row, self.rows)) for row in ranked(self.rows) if row.role == "model"]
+
+    @property
+    def headline(self) -> str:
+        """The answer in one sentence: which family is nearest to real data, and how near."""
+        models = [row for row in ranked(self.rows) if row.role == "model" and not row.failed]
+        if not models:
+            return "No family could be judged."
+        best, real = models[0], next((row for row in self.rows if row.role == "real"), None)
+        return f"{headline(best, real)} It is the nearest of {len(models)}."
+
+    def __str__(self) -> str:
+        found = [Finding(f[0].level, f"{row.name}: {f[0].says}") for row, f in self.verdicts if f]
+        return table_of(ranked(self.rows), self.headline, found)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "headline": self.headline, "about": self.about, "rows": [row.to_json() for row in ranked(self.rows)],
+            "findings": {row.name: [[f.word, f.says] for f in found] for row, found in self.verdicts},
+        }  # fmt: skip
+
+    def html(self, path: str | Path, command: str | None = None) -> Path:
+        """Write the comparison as one file that opens without network; returns its path."""
+        from genus.judgement.page import write_page
+
+        return write_page(
+            Path(path), self.headline, self.verdicts, ranked(self.rows), self.real, self.about, command, self.missing
+        )
+
+
+def compare(
+    data: Any,
+    *,
+    families: Any = None,
+    minutes: float = 5,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    n: int | None = None,
+    progress: Callable[[str], None] | bool | None = None,
+) -> Comparison:
+    """Fit families to one training split and judge them on one test split, which is touched once.
+
+    Parameters
+    ----------
+    data: a Dataset, its name or path, or the items themselves. families: short names, classes or unfitted models;
+    all that accept the data when None. minutes: of training, shared equally by the families trained by steps.
+    seed: of the split, the fits and the judge. folder: keeps each fit and model in folder/<family>.
+    n: how many to sample from each. progress: told a line at each step; True prints, None prints on a terminal.
+
+    Families are fitted without labels, so that all answer the same question. One that fails is a row with its
+    sentence, and the others go on.
+    """
+    name, X, y, modes, when = _items(data)
+    (Z, labels), (V, _), (T, t) = _three(X, y, seed, when)
+    codec = codec_of(Z).fit(Z)
+    judge = Judge(T, t, Z, labels, V, None, modes, n, seed, name=name, window=getattr(codec, "length_", 256))
+    models = _models(families, codec, seed)
+    _share(models, minutes)
+    tell, begin = _teller(progress), time.monotonic()
+    out, fitted = floor_row(judge), {}
+    for place, (label, model) in enumerate(models.items()):
+        left = sum(_minutes(m) for m in list(models.values())[place:])
+        tell(f"{label} ({place + 1} of {len(models)}), about {_clock(60 * left + 4 * (len(models) - place))} left")
+        row = _fit_and_judge(judge, label, model, Z, V, T, Path(folder) / label if folder else None)
+        out.append(row)
+        if not row.failed:
+            fitted[label] = model
+        tell(f"  {row.failed or f'AUC {row.value("auc"):.3f}'}")
+    tell(f"compared in {_clock(time.monotonic() - begin)}")
+    real = rows_of(judge.test, np.arange(min(SHOWN, len(judge.test))))
+    return Comparison(out, real, missing_words(judge), about(judge) | {"minutes of training": minutes}, fitted)
+
+
+def _items(data: Any) -> tuple[str, Any, Any, Any, Any]:
+    """(name, X, y, modes, time column) of whatever the user gave."""
+    if isinstance(data, str | Path) and not (isinstance(data, str) and len(data) > 1000):
+        from genus.data.load import load
+
+        data = load(data)
+    if hasattr(data, "X") and not isinstance(data, pd.DataFrame):
+        return (data.name, data.X, data.y, getattr(data, "modes", None), getattr(data, "time", None))
+    return "label", data, None, None, None
+
+
+def _three(X: Any, y: Any, seed: int, when: Any) -> list[tuple[Any, Any]]:
+    """Train, validation and test as (X, y) each, by seed; by time where a column says when."""
+    try:
+        from genus.data.split import split
+    except ImportError:
+        rest, labels, test = split_off(X, y, seed=seed, share=0.2)
+        train, fit_labels, validation = split_off(rest, labels, seed=seed + 1, share=0.1)
+        if test is None or validation is None:
+            raise DataError("There are too few items to hold some out: give at least 100.") from None
+        return [(train, fit_labels), validation, test]
+    parts = split(X, y, seed=seed, time=when)
+    if parts.test is None or parts.validation is None:
+        raise DataError("There are too few items to hold some out: give at least 100.")
+    return [parts.train, parts.validation, parts.test]
+
+
+def _models(families: Any, codec: Any, seed: int) -> dict[str, Model]:
+    """Unfitted models by name: the baselines first, then those asked for."""
+    accepted = catalogue.accepting(codec)
+    asked = list(families) if families is not None else accepted
+    out: dict[str, Model] = {name: catalogue.family(name)(seed=seed) for name in YARDSTICKS if name in accepted}
+    for one in asked:
+        if isinstance(one, Model):
+            label = catalogue.short_name(type(one))
+            out[label if label not in out else f"{label} {len(out)}"] = one
+        elif isinstance(one, type) and issubclass(one, Model):
+            out[catalogue.short_name(one)] = one(seed=seed)
+        elif isinstance(one, str):
+            out[catalogue.short_name(catalogue.family(one))] = catalogue.family(one)(seed=seed)
+        else:
+            raise UsageError(
+                f"families holds {one!r}: give short names, classes or unfitted models (`genus families` lists them)."
+            )
+    return out
+
+
+def _share(models: dict[str, Model], minutes: float) -> None:
+    """Give each model trained by steps an equal part of the minutes, unless its own budget was set."""
+    open_ended = [m for m in models.values() if isinstance(m, Recipe) and m.steps is m.epochs is m.minutes is None]
+    for model in open_ended:
+        model.set_params(minutes=minutes / len(open_ended))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _minutes(model: Model) -> float:
+    return getattr(model, "minutes", None) or 0.0
+
+
+def _fit_and_judge(judge: Judge, label: str, model: Model, train: Any, validation: Any, test: Any, folder: Path | None) -> Row:
+    """The row of one family: fitted on train, judged on test; a failure becomes a sentence."""
+    role = "baseline" if label in YARDSTICKS else "model"
+    begin = time.process_time()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(train, validation=validation if isinstance(model, Recipe) else None, run=Run(folder=folder))
+            if folder is not None:
+                model.save(folder)
+    except (GenusError, ArithmeticError, ValueError, RuntimeError, NotImplementedError) as error:
+        return Row(
+            label, role, failed=" ".join(str(error).split())[:300] or type(error).__name__, fields=model.get_params(deep=False)
+        )
+    seconds = time.process_time() - begin
+    row = judged(judge, model, label, role, test)
+    row.seconds = {"fit": seconds} | row.seconds
+    return row
+
+
+def _teller(progress: Callable[[str], None] | bool | None) -> Callable[[str], None]:
+    if callable(progress):
+        return progress
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    wanted = console.is_terminal if progress is None else progress
+    return console.print if wanted else lambda line: None
+
+
+def _clock(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -1,0 +1,87 @@
+"""Glossary: what each metric is called, its unit, which direction is good, and what it says in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Direction = Literal["higher", "lower", "none"]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """One metric in words: a short label for tables, and a caption."""
+
+    label: str
+    direction: Direction
+    says: str
+    unit: str = ""
+    digits: int = 3
+
+
+GLOSSARY: dict[str, Meaning] = {
+    "auc": Meaning(
+        "two-sample AUC", "lower",
+        "How well the best of several classifiers tells samples from held-out real items: 0.5 is guessing, 1 is always. "
+        "Five folds, equal numbers; the folds give the interval.",
+    ),
+    "accuracy": Meaning("two-sample accuracy", "lower", "The same classifier's share of right answers; 0.5 is guessing."),
+    "mmd": Meaning(
+        "MMD²", "lower",
+        "Squared maximum mean discrepancy with Gaussian kernels of five widths, unbiased: near 0, also below it, when both come "
+        "from one distribution. p is the share of random relabellings that look at least as different.", digits=4,
+    ),
+    "frechet": Meaning(
+        "Fréchet distance", "lower",
+        "Distance of two Gaussians fitted to features of samples and of real items. It grows when n is small, and means "
+        "nothing outside its own feature space: it is not FID.",
+    ),
+    "precision": Meaning(
+        "precision", "higher",
+        "Share of samples that lie among the real items (inside some real item's 5-neighbour ball). Real items score below 1 too.",
+    ),
+    "recall": Meaning("recall", "higher", "Share of real items that lie among the samples: low when part of the data is never drawn."),
+    "density": Meaning("density", "higher", "In how many real neighbourhoods a sample lies, over k: about 1 for real items.", digits=2),
+    "coverage": Meaning("coverage", "higher", "Share of real items with a sample in their 5-neighbour ball: 0.969 is expected of real items."),
+    "copies": Meaning(
+        "exact copies", "lower", "Share of samples equal to a training item. Beside it: the same share among held-out real items."
+    ),
+    "near_copies": Meaning(
+        "near copies", "lower",
+        "Share of samples nearer to a training item, against the spacing of training items there, than 99 of 100 held-out "
+        "items are: 0.01 is expected.",
+    ),
+    "closeness": Meaning(
+        "distance to train", "none",
+        "Median distance from a sample to its nearest training item, over the same for held-out items: near 1 is right, near 0 is "
+        "copying, well above 1 is underfitting.", digits=2,
+    ),
+    "copying_z": Meaning(
+        "copying z", "none",
+        "Mann–Whitney z of those distances: within ±2 is chance, far below 0 is copying, far above 0 is underfitting.", digits=1,
+    ),
+    "modes": Meaning("modes found", "higher", "Known modes that received at least one sample within three standard deviations.", digits=0),
+    "good": Meaning("on a mode", "higher", "Share of samples within three standard deviations of a known mode."),
+    "mode_kl": Meaning("mode KL", "lower", "KL divergence of the samples' shares of the modes from the real ones.", unit="nats"),
+    "classes": Meaning(
+        "class agreement", "higher",
+        "1 − total variation between the labels a classifier reads from samples and from real items: low when classes are lost.",
+    ),
+    "marginals": Meaning(
+        "columns agree", "higher",
+        "Mean over columns of 1 − Kolmogorov–Smirnov distance (numbers) or 1 − total variation (categories). Columns drawn "
+        "independently score near 1 here: read it with the pairs.",
+    ),
+    "pairs": Meaning("pairs agree", "higher", "Mean over pairs of columns of 1 − total variation of their ten-bin table: sees dependence."),
+    "utility": Meaning(
+        "train on samples", "higher",
+        "A gradient-boosting model is trained on samples and tested on real held-out rows (area under ROC for classes, R² for "
+        "numbers). The row of real data trains on real rows.",
+    ),
+    "lengths": Meaning("lengths agree", "higher", "1 − Kolmogorov–Smirnov distance between the lengths of sampled and real texts."),
+    "ngrams": Meaning("3-grams agree", "higher", "1 − total variation between the shares of three-character strings."),
+    "log_likelihood": Meaning(
+        "log-likelihood", "higher", "Mean log-probability of a held-out item under the model, in the data's own units.", "nats", 2
+    ),
+    "bits_per_dim": Meaning("bits/dim", "lower", "Negative log₂-likelihood over the numbers in one item.", "bits/dim"),
+}  # fmt: skip

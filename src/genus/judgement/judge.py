@@ -1,0 +1,270 @@
+"""Judge: the reference that every model's samples are held against, built once and the same for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from genus import dice
+from genus.data.split import rows
+from genus.errors import DataError
+from genus.judgement import tables, texts, twosample, vision
+from genus.judgement.columns import Columns, frame_of
+from genus.judgement.features import Features, kind_of, label_features, plain_features
+from genus.judgement.frechet import frechet
+from genus.judgement.mmd import mmd
+from genus.judgement.modes import mode_scores
+from genus.judgement.neighbours import closeness, likeness, share
+from genus.judgement.score import Score
+
+MOST = {"table": 10000, "array": 10000, "image": 5000, "text": 2000}
+QUICK = 1000
+LIKELY = 2000
+
+
+@dataclass
+class Judge:
+    """What samples are compared with, and in which feature space.
+
+    Parameters
+    ----------
+    X, y: the held-out test items and their labels. train, y_train: what the models were fitted on, None if unknown.
+    validation: other held-out items, for the floor. target: the column that `utility` predicts. modes: known centres.
+    n: how many samples to ask for; comparisons take as many as there are test items. name: of the data. window: of a running text.
+
+    Attributes
+    ----------
+    kind: of data. test: the items in use. space: the features of distances; near: those of copying.
+    """
+
+    X: Any
+    y: Any = None
+    train: Any = None
+    y_train: Any = None
+    validation: Any = None
+    target: Any = None
+    modes: Any = None
+    n: int | None = None
+    seed: int = 0
+    quick: bool = False
+    name: str = "label"
+    window: int = 256
+    kind: str = field(init=False)
+    draws: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        with threadpool_limits(1):
+            self._prepare()
+
+    def _prepare(self) -> None:
+        self.kind = kind_of(self.X)
+        self.test = self._part(self.X, "test", len(self._items(self.X)))
+        if len(self.test) < 20:
+            raise DataError(f"The test set has {len(self.test)} items; give at least 20 held-out items to judge by.")
+        self.draws = min(self.n or len(self.test), 50000)
+        self.n = min(len(self.test), self.draws)
+        self.test = self._part(self.X, "test", self.n)
+        self.real_train = None if self.train is None else self._part(self.train, "train", 50000)
+        fitted_on = self.real_train if self.real_train is not None else self.test
+        self.near = plain_features(fitted_on)
+        labels = self._labels(fitted_on)
+        net = label_features(fitted_on, labels, name=self.name, seed=self.seed) if self.kind == "image" else None
+        self.space: Features = net or self.near
+        self.frame = frame_of(self.test) if self.kind in ("table", "array") else None
+        self.columns = Columns.of(self.frame) if self.frame is not None else None
+        self.real = self.space(self.test)
+        self.target = self._target()
+
+    # -- the sets -----------------------------------------------------------------------------------------
+
+    def _items(self, X: Any) -> Any:
+        return texts.windows(X, self.window) if isinstance(X, str) else X
+
+    def _part(self, X: Any, purpose: str, n: int) -> Any:
+        """At most n items of X, by seed and limited by kind."""
+        items = self._items(X)
+        n = min(n, 50000 if purpose == "train" else QUICK if self.quick else MOST[self.kind])
+        if len(items) <= n:
+            return items
+        rng = np.random.default_rng(dice.derive(self.seed, "part", purpose))
+        return rows(items, np.sort(rng.permutation(len(items))[:n]))
+
+    def _labels(self, items: Any) -> Any:
+        """The labels of the items that features are fitted to."""
+        y, X = (self.y_train, self.train) if self.real_train is not None else (self.y, self.X)
+        return y if y is not None and len(items) == len(X) and len(y) == len(X) else None
+
+    def _target(self) -> Any:
+        if self.kind != "table" or self.frame is None or self.frame.shape[1] < 2:
+            return None
+        return self.frame.columns[-1] if self.target is None else self.target
+
+    def floor_set(self) -> tuple[Any, str] | None:
+        """(real items no model saw or, failing that, training items; which), to show what even real data score."""
+        if self.validation is not None and len(self._items(self.validation)) >= self.n // 2:
+            return self._part(self.validation, "validation", self.n or 0), "validation"
+        return None if self.train is None else (self._part(self.train, "floor", self.n or 0), "train")
+
+    def likely(self, X: Any) -> Any:
+        """The items whose likelihood is taken, the same for every model: at most 2000 of the test set."""
+        if X is None or isinstance(X, str) or len(X) <= LIKELY:
+            return X
+        return rows(X, np.sort(np.random.default_rng(dice.derive(self.seed, "likely")).permutation(len(X))[:LIKELY]))
+
+    # -- the questions ------------------------------------------------------------------------------------
+
+    def judge(self, samples: Any, *, own: bool = False) -> list[Score]:
+        """Every score of samples against the test items; `own` where they are training items, whose copies mean nothing.
+
+        One thread: the matrices are small, and idle threads that spin cost more than they give.
+        """
+        with threadpool_limits(1):
+            return self._judge(samples, own)
+
+    def _judge(self, samples: Any, own: bool) -> list[Score]:
+        samples = self._items(samples)
+        fake = rows(samples, np.arange(min(len(samples), self.n or 0)))
+        if len(fake) < 10:
+            raise DataError(f"{len(fake)} samples are too few to judge: give at least 10.")
+        features = self.space(fake)
+        return [
+            *self._two_sample(fake, features),
+            *self._distances(features),
+            *self._copies(samples, own),
+            *self._modes(fake),
+            *self._tables(fake),
+            *self._texts(fake),
+        ]
+
+    def _score(self, metric: str, value: tuple[float, float, float], space: str = "", n: int | None = None, **more: Any) -> Score:
+        n = self.n if n is None else n
+        return Score(metric, *value, n=n or 0, n_reference=more.pop("n_reference", self.n or 0), reference="test", space=space,
+                     seed=self.seed, **more)  # fmt: skip
+
+    def _two_sample(self, fake: Any, features: np.ndarray) -> list[Score]:
+        seed, verdicts, detail = self.seed, [], {}
+        for name, detector, a, b in self._detectors(fake, features):
+            verdicts.append(twosample.detect(name, detector, a, b, seed=seed))
+        if self.columns is not None and self.frame is not None:
+            a, b = self.columns.matrix(frame_of(fake)), self.columns.matrix(self.frame)
+            detail["gave it away"] = twosample.giveaways(a, b, self.columns.names, self.columns.categorical, seed=seed)
+        best = max(verdicts, key=lambda v: v.auc[0])
+        p = twosample.p_value(verdicts)
+        detail |= {"detectors": {v.detector: v.auc[0] for v in verdicts}, "p": p}
+        note = f"best of {', '.join(v.detector for v in verdicts)}: {best.detector}"
+        return [
+            self._score("auc", best.auc, "items", len(fake), note=note, detail=detail),
+            self._score("accuracy", best.accuracy, "items", len(fake), note=note),
+        ]
+
+    def _detectors(self, fake: Any, features: np.ndarray) -> list[tuple[str, twosample.Detector, Any, Any]]:
+        seed = self.seed
+        if self.columns is not None and self.frame is not None:
+            cells = self.columns.matrix(frame_of(fake)), self.columns.matrix(self.frame)
+            return [("trees", twosample.trees(self.columns.categorical, seed=seed), *cells),
+                    ("logistic", twosample.linear(), features, self.real)]  # fmt: skip
+        plain = [
+            np.concatenate([f, g], 1) for f, g in ((features[:, :0], self.near(fake)), (self.real[:, :0], self.near(self.test)))
+        ]
+        found: list[tuple[str, twosample.Detector, Any, Any]] = []
+        if self.kind == "text":
+            plain = [np.concatenate([p, texts.shapes(t)], 1) for p, t in zip(plain, (fake, self.test), strict=True)]
+            found.append(("n-grams", twosample.linear(sparse=True), texts.hashed(fake), texts.hashed(self.test)))
+        if self.kind == "image":
+            top = float(self.test.max()) or 1.0
+            found.append(
+                ("convolutional net", vision.convolutional(seed=seed), vision.tensor(fake, top), vision.tensor(self.test, top))
+            )
+            found.append(("logistic", twosample.linear(), features, self.real))
+        return [*found, ("trees", twosample.trees(seed=seed), *plain)]
+
+    def _distances(self, features: np.ndarray) -> list[Score]:
+        most = 2000
+        fake, real, space = features[:most], self.real[:most], str(self.space)
+        count: dict[str, Any] = {"n": len(fake), "n_reference": len(real)}
+        value, low, high, p = mmd(fake[:QUICK], real[:QUICK], seed=self.seed)
+        found = [self._score("mmd", (value, low, high), space, min(QUICK, len(fake)), n_reference=min(QUICK, len(real)),
+                             note=f"p = {p:.3f}", detail={"p": p})]  # fmt: skip
+        *distance, flags = frechet(features, self.real, seed=self.seed)
+        found.append(self._score("frechet", tuple(distance), space, len(features), flags=flags))
+        each = likeness(fake, real)
+        return found + [self._score(name, share(values), space, **count) for name, values in each.items()]
+
+    def _copies(self, samples: Any, own: bool) -> list[Score]:
+        if self.real_train is None or own:
+            return []
+        some = rows(samples, np.arange(min(len(samples), 2000)))
+        held = rows(self.test, np.arange(min(len(self.test), 2000)))
+        train = rows(self.real_train, np.arange(min(len(self.real_train), 20000)))
+        known = set(prints(self.real_train))
+        copied, base = ([p in known for p in prints(items)] for items in (some, held))
+        close = closeness(self.near(some), self.near(held), self.near(train), seed=self.seed)
+        count: dict[str, Any] = {"n": len(some), "n_reference": len(held)}
+        return [
+            self._score("copies", share(np.array(copied, float)), "items", **count, detail={"held-out": float(np.mean(base))}),
+            self._score("near_copies", close["near"], str(self.near), **count),
+            self._score("closeness", close["ratio"], str(self.near), **count),
+            self._score("copying_z", close["z"], str(self.near), **count),
+        ]
+
+    def _modes(self, fake: Any) -> list[Score]:
+        found = []
+        if self.modes is not None and self.kind == "array":
+            values = mode_scores(*(np.asarray(a, np.float64).reshape(len(a), -1) for a in (fake, self.test)), self.modes)
+            centres = self.modes[0] if isinstance(self.modes, tuple) else self.modes
+            note = f"of {len(centres)}"
+            found = [self._score("modes", values["modes"], "modes", len(fake), note=note),
+                     self._score("good", values["good"], "modes", len(fake)),
+                     self._score("mode_kl", values["kl"], "modes", len(fake))]  # fmt: skip
+        if self.space.reader is not None:
+            found.append(self._classes(self.space.reader(fake), self.space.reader(self.test)))
+        return found
+
+    def _classes(self, seen: np.ndarray, truth: np.ndarray) -> Score:
+        top = int(max(seen.max(), truth.max())) + 1
+        rng, (a, b) = np.random.default_rng(self.seed), (seen, truth)
+
+        def agree(a: np.ndarray, b: np.ndarray) -> float:
+            return 1 - float(np.abs(np.bincount(a, minlength=top) / len(a) - np.bincount(b, minlength=top) / len(b)).sum() / 2)
+
+        wide = 1.96 * float(np.std([agree(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(50)], ddof=1))
+        value, found = agree(a, b), len(np.unique(a))
+        return self._score("classes", (value, value - wide, min(1.0, value + wide)), str(self.space), len(a),
+                           note=f"{found} of {len(np.unique(b))} classes drawn", detail={"found": found, "of": len(np.unique(b))})  # fmt: skip
+
+    def _tables(self, fake: Any) -> list[Score]:
+        if self.columns is None or self.frame is None:
+            return []
+        frame, found = frame_of(fake), []
+        value, each = tables.marginals(self.frame, frame, self.columns, seed=self.seed)
+        found.append(self._score("marginals", value, "columns", len(frame), detail=each))
+        if len(self.columns.names) > 1:
+            value, each = tables.pairs(self.frame, frame, self.columns, seed=self.seed)
+            worst = dict(sorted(each.items(), key=lambda kv: kv[1])[:10])
+            found.append(self._score("pairs", value, "columns", len(frame), detail=worst))
+        if self.target is not None:
+            value, what = tables.utility(frame, self.frame, self.target, seed=self.seed)
+            note = f"{what} of predicting {self.target}"
+            found.append(self._score("utility", value, note, len(frame), note=note))
+        return found
+
+    def _texts(self, fake: Any) -> list[Score]:
+        if self.kind != "text":
+            return []
+        value, detail = texts.ngrams(self.test, fake, seed=self.seed)
+        return [
+            self._score("lengths", texts.lengths(self.test, fake, seed=self.seed), "characters", len(fake)),
+            self._score("ngrams", value, "characters", len(fake), detail=detail),
+        ]
+
+
+def prints(items: Any) -> list[Any]:
+    """Something hashable and equal for equal items."""
+    if hasattr(items, "itertuples"):
+        return [tuple("" if v != v else str(v) for v in row) for row in items.astype(object).itertuples(index=False)]
+    if isinstance(items, np.ndarray) and items.dtype.kind not in "OU":
+        return [row.tobytes() for row in np.ascontiguousarray(items)]
+    return list(items)

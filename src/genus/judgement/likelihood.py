@@ -1,0 +1,85 @@
+"""Likelihoods of held-out items, each named as what it is: exact, a bound, or an estimate."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from genus.errors import GenusError
+from genus.judgement.score import Kind, Score
+from genus.judgement.texts import windows
+
+WINDOWS = 48
+
+
+def likelihood(model: Any, X: Any, y: Any = None, *, seed: int = 0, reference: str = "test") -> list[Score]:
+    """Mean log-likelihood and bits/dim of X under `model`, every kind the model can honestly give; else nothing.
+
+    The interval is normal, over items; for an estimate the estimator's own standard error is added.
+    """
+    y = y if getattr(model, "condition_", None) is not None else None
+    scores: list[Score] = []
+    for kind, verb in _claims(model):
+        values, error, words = _values(model, verb, X, y, seed)
+        scores += _scores(model, kind, values, error, words, len(values), seed, reference)
+    return scores
+
+
+def _claims(model: Any) -> list[tuple[Kind, str]]:
+    """(kind, verb) of what the model gives for these data: exact and bound never together."""
+    claims: list[tuple[Kind, str]] = []
+    if hasattr(model, "log_prob"):
+        claims.append(("exact", "log_prob") if getattr(model, "exact", True) else ("bound", "log_prob_bound"))
+    elif hasattr(model, "log_prob_bound"):
+        claims.append(("bound", "log_prob_bound"))
+    if hasattr(model, "log_prob_estimate"):
+        claims.append(("estimate", "log_prob_estimate"))
+    return claims
+
+
+def _values(model: Any, verb: str, X: Any, y: Any, seed: int) -> tuple[np.ndarray, float, str]:
+    """(value of each item, standard error of their mean from the estimator alone, a word on how)."""
+    call = getattr(model, verb)
+    options = {} if verb == "log_prob" else {"seed": seed}
+    if isinstance(X, str):
+        pieces = windows(X, model.codec_.length_)[:WINDOWS]
+        out = [call(piece, **options) for piece in pieces]
+        return np.concatenate([np.asarray(o[0] if isinstance(o, tuple) else o) for o in out]), 0.0, "windows of a running text"
+    out = call(X, y, **options)
+    if isinstance(out, tuple):
+        return out[0], float(np.sqrt(np.sum(np.square(out[1]))) / len(out[1])), "with its standard error"
+    return np.asarray(out), 0.0, ""
+
+
+def _scores(
+    model: Any, kind: Kind, values: np.ndarray, error: float, words: str, n: int, seed: int, reference: str
+) -> list[Score]:
+    impossible = int(np.sum(~np.isfinite(values)))
+    flags = (f"{impossible} of {n} held-out items are impossible under the model",) if impossible else ()
+    mean = float(np.mean(values)) if not impossible else -math.inf
+    sd = float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 and not impossible else math.nan
+    wide = 1.96 * math.hypot(sd, error)
+    codec = model.codec_
+    space = f"{codec.kind} in its own units" + ("" if not model.space_.discrete else ", discrete")
+    if kind != "exact" and codec.kind in ("image", "table") and not model.space_.discrete:
+        space, words = f"{codec.kind} in its own units, discrete", words or "uniform dequantisation: a lower bound"
+    common: dict[str, Any] = {
+        "kind": kind, "n": n, "n_reference": n, "reference": reference, "space": space, "seed": seed, "note": words, "flags": flags
+    }  # fmt: skip
+    per = -1 / (codec.dims() * math.log(2))
+    return [
+        Score("log_likelihood", mean, mean - wide, mean + wide, **common),
+        Score("bits_per_dim", mean * per, (mean + wide) * per, (mean - wide) * per, **common),
+    ]
+
+
+def likelihood_or_reason(model: Any, X: Any, y: Any, *, seed: int, reference: str) -> tuple[list[Score], str]:
+    """The likelihoods, or none and one sentence about why."""
+    try:
+        scores = likelihood(model, X, y, seed=seed, reference=reference)
+    except GenusError as error:
+        return [], f"No likelihood: {error}"
+    name = type(model).__name__
+    return scores, "" if scores else f"{name} gives no likelihood: it is judged by its samples alone."
