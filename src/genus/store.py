@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ HEADER_LIMIT = 10 * 2**20
 
 def write(path: Path, content: bytes) -> str:
     """Put `content` at `path` so that a reader sees the old file or the new one whole; returns its SHA-256."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
@@ -33,7 +34,8 @@ def write(path: Path, content: bytes) -> str:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             free = shutil.disk_usage(path.parent).free / 2**20
             raise RunError(
@@ -68,21 +70,39 @@ def read(path: Path) -> bytes:
 
 
 def pack_tensors(tensors: dict[str, torch.Tensor]) -> bytes:
-    """safetensors bytes of contiguous CPU copies (shared storage is copied)."""
-    return _save_tensors({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
+    """safetensors bytes of the tensors; views and shared storage are written out in full."""
+    return _save_tensors({name: _own(t) for name, t in tensors.items()})
+
+
+def _own(t: torch.Tensor) -> torch.Tensor:
+    """t on the CPU, contiguous and alone in its storage; copied only where it is not so already."""
+    there = t.detach().cpu()
+    if there is t or there.data_ptr() == t.data_ptr() or not there.is_contiguous():
+        return there.clone(memory_format=torch.contiguous_format)
+    return there
 
 
 def unpack_tensors(content: bytes, name: str) -> dict[str, torch.Tensor]:
     """Tensors of safetensors bytes, after checks a hostile file would fail; `name` is for the message."""
     try:
-        if len(content) < 8 or (size := struct.unpack("<Q", content[:8])[0]) > len(content) - 8:
-            raise ValueError("it is cut short")
-        if size > HEADER_LIMIT:
-            raise ValueError(f"its header is {size / 2**20:.0f} MB, over the limit of 10 MB")
-        json.loads(content[8 : 8 + size], object_pairs_hook=_unique)
+        _check_header(content)
         return _load_tensors(content)
     except Exception as error:
         raise RunError(f"{name} is not a sound safetensors file: {error}. Restore it from a copy.") from None
+
+
+def _check_header(content: bytes) -> None:
+    if len(content) < 8:
+        raise ValueError("it is cut short")
+    (size,) = struct.unpack("<Q", content[:8])
+    if size > HEADER_LIMIT:
+        raise ValueError(f"its header is {size / 2**20:.0f} MB, over the limit of 10 MB")
+    if size > len(content) - 8:
+        raise ValueError("it is cut short")
+    header = json.loads(content[8 : 8 + size], object_pairs_hook=_unique)
+    end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+    if end != len(content) - 8 - size:
+        raise ValueError(f"it holds {len(content) - 8 - size} bytes of numbers where its header tells of {end}")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -98,22 +118,28 @@ def freeze(value: Any, tensors: dict[str, torch.Tensor], name: str) -> Any:
         tensors[name] = value
         return {"$tensor": name}
     if isinstance(value, np.ndarray):
-        if value.dtype.kind in "OUSMm":
-            return {"$strings" if value.dtype.kind in "OUS" else "$times": value.tolist() if value.dtype.kind in "OUS"
-                    else [value.dtype.str, value.astype("int64").tolist()]}  # fmt: skip
-        tensors[name] = torch.from_numpy(np.ascontiguousarray(value))
-        return {"$array": name}
+        return _freeze_array(value, tensors, name)
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, dict):
-        return {"$map": [[freeze(k, tensors, f"{name}.k{i}"), freeze(v, tensors, f"{name}.{i}")]
-                         for i, (k, v) in enumerate(value.items())]}  # fmt: skip
+        pairs = enumerate(value.items())
+        return {"$map": [[freeze(k, tensors, f"{name}.k{i}"), freeze(v, tensors, f"{name}.{i}")] for i, (k, v) in pairs]}
     if isinstance(value, tuple | list):
         items = [freeze(v, tensors, f"{name}.{i}") for i, v in enumerate(value)]
         return {"$tuple": items} if isinstance(value, tuple) else items
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{name} holds a {type(value).__name__}, which has no place in JSON or safetensors.")
+
+
+def _freeze_array(value: np.ndarray, tensors: dict[str, torch.Tensor], name: str) -> dict[str, Any]:
+    """Numbers become a tensor; strings, objects and times, which safetensors lacks, become JSON."""
+    if value.dtype.kind in "OUS":
+        return {"$strings": value.tolist()}
+    if value.dtype.kind in "Mm":
+        return {"$times": [value.dtype.str, value.astype("int64").tolist()]}
+    tensors[name] = torch.from_numpy(np.ascontiguousarray(value))
+    return {"$array": name}
 
 
 def thaw(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
