@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, final
 
@@ -80,7 +80,7 @@ class Model(BaseEstimator, ABC):
         run: where to keep checkpoints and how to show progress; a silent one in memory by default.
         """
         self._check()
-        run = run or Run()
+        run = replace(run or Run(), validation=None)
         if validation is not None and not isinstance(validation, tuple):
             validation = (validation, None)
         if validation is None and self.holds_out:
@@ -125,6 +125,7 @@ class Model(BaseEstimator, ABC):
         check_is_fitted(self, "space_")
         folder = Path(path)
         tensors: dict[str, Tensor] = {}
+        fields = {k: None if callable(v) else v for k, v in self.get_params(deep=False).items()}
         learnt = {k: v for k, v in vars(self).items() if k.endswith("_") and not k.startswith("_")}
         special = {"codec_", "space_", "condition_"}
         modules = {k: v for k, v in learnt.items() if isinstance(v, nn.Module)}
@@ -133,7 +134,7 @@ class Model(BaseEstimator, ABC):
         body = {
             "genus": FORMAT,
             "family": f"{type(self).__module__}:{type(self).__qualname__}",
-            "fields": store.freeze(self.get_params(deep=False), tensors, "fields"),
+            "fields": store.freeze(fields, tensors, "fields"),
             "space": self.space_.to_json(),
             "codec": {"kind": self.codec_.kind, "state": store.freeze(vars(self.codec_), tensors, "codec")},
             "condition": store.freeze(vars(self.condition_), tensors, "condition") if self.condition_ else None,
