@@ -93,7 +93,7 @@ class Model(BaseEstimator, ABC):
             self.condition_ = None if y is None or not self._conditional() else Condition().fit(y)
             x, c = self._packed(X, y, fitting=True)
             if validation is not None:
-                run.validation = self._packed(*validation, fitting=True)
+                run.validation = self._packed(*validation)
             self.history_: list[dict[str, Any]] = []
             self._build()
             self._fit(x, c, run)
@@ -204,7 +204,7 @@ class Model(BaseEstimator, ABC):
             kind = codec_of(X, estimator=self, reset=False).kind
             if kind != self.codec_.kind:
                 raise DataError(f"The model was fitted on {self.codec_.kind} data, but X is {kind} data: give the same kind.")
-        x = self.codec_.pack(X, self.space_)
+        x = self.codec_.pack_fit(X, self.space_) if fitting else self.codec_.pack(X, self.space_)
         if self.condition_ is None:
             return x, None
         if y is None:

@@ -2,55 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from sklearn.utils.validation import validate_data
+if TYPE_CHECKING:
+    from genus.data.choose import CODECS as CODECS
+    from genus.data.choose import codec_from_json as codec_from_json
+    from genus.data.choose import codec_of as codec_of
+    from genus.data.codec import Codec as Codec
+    from genus.data.split import split_off as split_off
 
-from genus.data.array import ArrayCodec, checked_array
-from genus.data.codec import Codec
-from genus.data.image import ImageCodec, is_images
-from genus.data.split import split_off
-from genus.data.table import TableCodec, is_table
-from genus.data.text import TextCodec, is_text
-from genus.errors import DataError, RunError
+_PLACES = {"CODECS": "choose", "Codec": "codec", "codec_from_json": "choose", "codec_of": "choose", "split_off": "split"}
 
-CODECS: dict[str, type[Codec]] = {c.kind: c for c in (TableCodec, ImageCodec, TextCodec, ArrayCodec)}
-
-
-def codec_of(X: Any, *, estimator: Any = None, reset: bool = True) -> Codec:
-    """An unfitted codec for the kind of data X is.
-
-    With `reset=False` nothing is learnt and X is only checked, scikit-learn's way, against what the
-    estimator was fitted on (number and names of features).
-    """
-    if is_table(X):
-        _check_names(X, estimator, reset)
-        return TableCodec()
-    if is_text(X):
-        return TextCodec()
-    if is_images(X):
-        return ImageCodec()
-    checked_array(X, estimator=estimator, reset=reset)
-    return ArrayCodec()
+__all__ = list(_PLACES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def _check_names(X: Any, estimator: Any, reset: bool) -> None:
-    """Number and names of columns, learnt or checked by scikit-learn's own rules; mixed types of names are the codec's matter."""
-    if estimator is None or len({isinstance(name, str) for name in X.columns}) > 1:
-        return
-    try:
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-    except ValueError as error:
-        raise DataError(str(error)) from None
-
-
-def codec_from_json(kind: str, state: dict[str, Any]) -> Codec:
-    """A fitted codec from its kind and what it had learnt."""
-    if kind not in CODECS:
-        raise RunError(f"The model packs {kind!r} data, which this genus does not know: install a newer one.")
-    codec = CODECS[kind]()
-    vars(codec).update(state)
-    return codec
-
-
-__all__ = ["CODECS", "Codec", "codec_from_json", "codec_of", "split_off"]
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that the list of embedded data needs no torch."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'genus.data' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"genus.data.{_PLACES[name]}"), name)

@@ -21,10 +21,25 @@ BINS = 64
 
 def checked_array(X: Any, *, estimator: Any = None, reset: bool = True, holes: bool = False) -> np.ndarray:
     """X as a float array (n, …) after scikit-learn's checks: finite unless `holes`, not empty, numeric."""
-    finite = "allow-nan" if holes else True
-    if estimator is not None and getattr(X, "ndim", 2) <= 2:
-        return validate_data(estimator, X, reset=reset, ensure_all_finite=finite, dtype=[np.float64, np.float32])
-    return check_array(X, allow_nd=True, ensure_all_finite=finite, dtype=[np.float64, np.float32])
+    options: dict[str, Any] = {"ensure_all_finite": False, "dtype": [np.float64, np.float32]}
+    try:
+        if estimator is not None and getattr(X, "ndim", 2) <= 2:
+            a = validate_data(estimator, X, reset=reset, **options)
+        else:
+            a = check_array(X, allow_nd=True, **options)
+    except ValueError as error:
+        raise DataError(" ".join(str(error).split())) from None
+    _check_finite(a, holes)
+    return a
+
+
+def _check_finite(a: np.ndarray, holes: bool) -> None:
+    bad = np.isinf(a) if holes else ~np.isfinite(a)
+    if bad.any():
+        index = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), a.shape))
+        what = "NaN" if np.isnan(a[index]) else "infinity"
+        done = " (families that complete fill NaN)" if what == "NaN" else ""
+        raise DataError(f"Input X contains {what}, first at index {index}: replace it or leave that item out{done}.")
 
 
 class ArrayCodec(Codec):
@@ -81,9 +96,13 @@ class ArrayCodec(Codec):
         return torch.from_numpy((flat - self.mean_) / self.scale_).float().reshape(-1, *view.shape)
 
     def _bins(self, flat: np.ndarray) -> np.ndarray:
-        last = self.edges_.shape[1] - 2
-        columns = [np.clip(np.searchsorted(e, c, "right") - 1, 0, last) for e, c in zip(self.edges_, flat.T, strict=True)]
-        return np.stack(columns, 1).astype(np.int64)
+        outside = ((flat < self.edges_[:, 0]) | (flat > self.edges_[:, -1])).any(1)
+        if outside.any():
+            warnings.warn(
+                f"{int(outside.sum())} items of X lie outside the range of training: they are read as the nearest in it.",
+                stacklevel=4,
+            )
+        return np.stack([_bin(e, c) for e, c in zip(self.edges_, flat.T, strict=True)], 1).astype(np.int64)
 
     def unpack(self, x: Tensor, view: AnySpace, *, whole: bool = False) -> Any:
         flat = x.flatten(1).double().numpy()
@@ -133,5 +152,14 @@ class ArrayCodec(Codec):
         for index, value in dict(given).items():
             if not str(index).lstrip("x").isdigit() or int(str(index).lstrip("x")) >= flat.shape[1]:
                 raise UsageError(f"given names entry {index!r}, but an item has entries 0 to {flat.shape[1] - 1}.")
-            flat[:, int(str(index).lstrip("x"))] = float(value)
+            try:
+                flat[:, int(str(index).lstrip("x"))] = float(value)
+            except (TypeError, ValueError):
+                raise UsageError(f"given holds {value!r} for entry {index!r}, where a number was expected.") from None
         return flat.reshape(n, *self.shape_)
+
+
+def _bin(edges: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The bin of each value: the one of a repeated edge where the value is that edge, else the one that begins at or below it."""
+    left, right = np.searchsorted(edges, values, "left"), np.searchsorted(edges, values, "right")
+    return np.clip(np.where(right - left > 1, left, right - 1), 0, len(edges) - 2)

@@ -31,6 +31,10 @@ class Codec(ABC):
     def pack(self, X: Any, view: AnySpace) -> Packed:
         """X (n items) as a tensor of `view`, or a Fuzzy where discrete data become real."""
 
+    def pack_fit(self, X: Any, view: AnySpace) -> Packed:
+        """X as items to train on: like `pack`, but a running text shows every overlapping window."""
+        return self.pack(X, view)
+
     @abstractmethod
     def unpack(self, x: Tensor, view: AnySpace, *, whole: bool = False) -> Any:
         """Packed items as the user's own type; `whole` allows no missing cells."""

@@ -54,7 +54,7 @@ def embedded(name: str) -> Dataset:
 
 def _text(name: str) -> Any:
     text = gzip.decompress((SHIPPED / f"{name}.txt.gz").read_bytes()).decode()
-    return text.split("\n")[:-1] if name == "names" else text
+    return text.removesuffix("\n").split("\n") if name == "names" else text
 
 
 def _sklearn(name: str) -> tuple[Any, Any]:

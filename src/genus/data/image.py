@@ -62,7 +62,8 @@ class ImageCodec(Codec):
 
     def _levels(self, X: Any) -> Tensor:
         if not is_images(X) or tuple(X.shape[1:]) != self.shape_:
-            raise DataError(f"Expected uint8 images (n, {', '.join(map(str, self.shape_))}), got {getattr(X, 'dtype', type(X).__name__)} {getattr(X, 'shape', '')}.")
+            got = f"{getattr(X, 'dtype', type(X).__name__)} {getattr(X, 'shape', '')}"
+            raise DataError(f"Expected uint8 images (n, {', '.join(map(str, self.shape_))}), got {got}.")
         x = torch.from_numpy(np.ascontiguousarray(X.astype(np.uint8)))
         if len(x) and int(x.max()) >= self.levels_:
             raise DataError(f"A pixel is {int(x.max())}, but the model was fitted on values 0 to {self.levels_ - 1}.")
@@ -91,7 +92,10 @@ class ImageCodec(Codec):
 
     def known(self, X: Any, view: AnySpace) -> tuple[Packed, Tensor]:
         holes = _holes(X)
-        data = np.where(holes, 0, np.ma.getdata(X)).astype(np.uint8)
+        values = np.where(holes, 0, np.ma.getdata(X))
+        data = values.astype(np.uint8)
+        if np.any(data != values):
+            raise DataError(f"Pixels are whole numbers 0 to {self.levels_ - 1} and NaN where missing; X holds other values.")
         mask = torch.from_numpy(~holes)
         return self.pack(data, view), mask.permute(0, 3, 1, 2) if mask.dim() == 4 else mask[:, None]
 

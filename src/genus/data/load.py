@@ -59,8 +59,14 @@ class Dataset:
 
 
 def load(
-    source: Any, *, kind: str | None = None, size: Any = None, labels: Any = None, time: str | None = None, window: int | None = None
-) -> Dataset:  # fmt: skip
+    source: Any,
+    *,
+    kind: str | None = None,
+    size: Any = None,
+    labels: Any = None,
+    time: str | None = None,
+    window: int | None = None,
+) -> Dataset:
     """The data in `source`.
 
     Parameters
@@ -284,9 +290,8 @@ def _shape(data: Dataset) -> str:
         case "text" if isinstance(X, str):
             return f"text, one running text of {len(X)} characters ({len(set(X))} distinct)"
         case "text":
-            return (
-                f"text, {len(X)} items of {min(map(len, X))} to {max(map(len, X))} characters ({len(set().union(*X))} distinct)"
-            )
+            lengths, distinct = list(map(len, X)), len(set().union(*X))
+            return f"text, {len(X)} items of {min(lengths)} to {max(lengths)} characters ({distinct} distinct)"
     holes = f", {int(np.isnan(X).sum())} missing" if X.dtype.kind == "f" and np.isnan(X).any() else ""
     return f"array, {len(X)} items of shape {'×'.join(map(str, X.shape[1:])) or 'scalar'}, {X.dtype}{holes}"
 

@@ -74,10 +74,14 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         raise
     except (ValueError, EOFError, OSError, SyntaxError, zipfile.BadZipFile, zlib.error, KeyError) as error:
         raise _damaged(path, error) from None
-    if labels is not None and classes is not None and labels.dtype.kind in "iu" and classes.ndim == 1:
-        if labels.size and labels.min() >= 0 and labels.max() < len(classes):
-            labels = classes.astype(object)[labels]
-    return X, labels
+    return X, labels if labels is None or classes is None else _named(labels, classes)
+
+
+def _named(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Whole-number labels as the words they number, where they do."""
+    if labels.dtype.kind not in "iu" or classes.ndim != 1 or not labels.size:
+        return labels
+    return classes.astype(object)[labels] if labels.min() >= 0 and labels.max() < len(classes) else labels
 
 
 def _first_of(wanted: tuple[str, ...], names: list[str]) -> str | None:
@@ -87,9 +91,8 @@ def _first_of(wanted: tuple[str, ...], names: list[str]) -> str | None:
 def _damaged(path: Path, error: Exception) -> DataError:
     if "allow_pickle" in str(error) or "pickle" in str(error).lower():
         return DataError(f"{path} holds pickled objects, which could run code and are never loaded: save plain numeric arrays.")
-    return DataError(
-        f"{path} is not a sound array file ({str(error).splitlines()[0] if str(error) else 'cut short'}): write or fetch it again."
-    )
+    why = str(error).splitlines()[0] if str(error) else "cut short"
+    return DataError(f"{path} is not a sound array file ({why}): write or fetch it again.")
 
 
 def read_idx(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

@@ -55,7 +55,7 @@ class Blobs:
     def log_density(self, x: Any) -> np.ndarray:
         square = ((_points(x)[:, None] - self.centres) ** 2).sum(2)
         normaliser = math.log(2 * math.pi * self.sd**2 * len(self.centres))
-        return logsumexp(-square / (2 * self.sd**2), axis=1) - normaliser
+        return np.asarray(logsumexp(-square / (2 * self.sd**2), axis=1)) - normaliser
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Rings:
         far = np.linalg.norm(_points(x), axis=1)[:, None]
         r, variance = np.array(self.radii), self.sd**2
         each = -((far - r) ** 2) / (2 * variance) + np.log(i0e(far * r / variance))
-        return logsumexp(each, axis=1) - math.log(2 * math.pi * variance * len(r))
+        return np.asarray(logsumexp(each, axis=1)) - math.log(2 * math.pi * variance * len(r))
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Moons:
 
     def _log_density(self, x: np.ndarray, centres: np.ndarray, log_weight: np.ndarray) -> np.ndarray:
         square = (x**2).sum(1)[:, None] - 2 * x @ centres.T + (centres**2).sum(1)
-        return logsumexp(log_weight - square / (2 * self.sd**2), axis=1) - math.log(2 * math.pi * self.sd**2)
+        return np.asarray(logsumexp(log_weight - square / (2 * self.sd**2), axis=1)) - math.log(2 * math.pi * self.sd**2)
 
 
 @dataclass(frozen=True)

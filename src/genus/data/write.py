@@ -78,7 +78,7 @@ def _delimited(frame: pd.DataFrame, sep: str) -> bytes:
     guarded = {}
     for i, dtype in enumerate(frame.dtypes):
         column = frame.iloc[:, i]
-        words = isinstance(dtype, pd.CategoricalDtype | pd.StringDtype) or dtype == object
+        words = isinstance(dtype, pd.CategoricalDtype | pd.StringDtype) or pd.api.types.is_object_dtype(dtype)
         guarded[i] = column.astype(object).map(_guarded, na_action="ignore") if words else column
     out = pd.DataFrame(guarded, index=frame.index)
     out.columns = pd.Index([_guarded(name) for name in frame.columns])
@@ -173,4 +173,7 @@ def _items(X: Any) -> Any:
     items = ([X] if isinstance(X, str) else list(X)) if texts else stretched(np.asarray(X))
     digits = len(str(max(len(items) - 1, 0)))
     for i, item in enumerate(items):
-        yield f"{i:0{digits}}.{'txt' if texts else 'png'}", item.encode() if texts else _png(Image.fromarray(item))
+        yield (
+            f"{i:0{digits}}.{'txt' if texts else 'png'}",
+            item.encode() if isinstance(item, str) else _png(Image.fromarray(item)),
+        )
