@@ -285,3 +285,37 @@ def test_a_hundred_thousand_rows_pack_in_under_a_second():
         codec.unpack(x, view)
         assert packed - start < 1
         assert time.process_time() - packed < 1
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        pd.DataFrame(
+            {
+                "a": pd.array([1, 2, None, 4] * 10, dtype="int64[pyarrow]"),
+                "b": pd.array(["x", None] * 20, dtype="string[pyarrow]"),
+            }
+        ),
+        pd.DataFrame({"t": pd.array(pd.date_range("2020", periods=40), dtype="timestamp[us][pyarrow]"), "v": np.arange(40) % 3}),
+        pd.DataFrame({"u": np.array([2**64 - 1, 1, 5, 2**63] * 10, dtype="uint64"), "h": np.linspace(0, 1, 40, dtype="float16")}),
+        pd.DataFrame({"a": [1.5, 2.5], "b": ["x", "y"]}),
+        pd.DataFrame({"a": [1.0, 2.0, 3.0], 3: [1, 2, 1]}),
+        pd.DataFrame({"a": pd.arrays.SparseArray([0, 0, 1] * 20), "b": range(60)}),
+        pd.DataFrame({"a": [1.0, 2.0, 2.5] * 20}, index=[0] * 60),
+    ],
+)
+def test_unusual_dtypes_names_and_indexes_come_back(X):
+    codec = fitted(X)
+    for view in codec.views():
+        out = codec.unpack(drawn(codec.pack(X, view)), view)
+        filled = codec.merge(X, codec.unpack(drawn(codec.known(X, view)[0]), view, whole=True), view)
+        for each in (out, filled):
+            assert each.dtypes.equals(X.dtypes)
+            assert list(each.columns) == list(X.columns)
+        assert filled.index.equals(X.index)
+
+
+def test_kinds_can_travel_with_the_frame():
+    X = pd.DataFrame({"zip": np.arange(10000, 10040).repeat(3), "v": np.linspace(0, 1, 120)})
+    X.attrs["kinds"] = {"zip": "category"}
+    assert codec_of(X).fit(X).kinds_["zip"] == "category"

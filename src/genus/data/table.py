@@ -248,18 +248,7 @@ class TableCodec(Codec):
         out = {}
         for i, name in enumerate(self.names_):
             new, old = filled.iloc[:, i].set_axis(X.index), X[name]
-            kept = old.notna()
-            try:
-                cast = old[kept].astype(new.dtype)
-                safe = bool(cast.notna().all()) and bool((cast.astype(object) == old[kept].astype(object)).all())
-            except (TypeError, ValueError):
-                safe = False
-            if safe:
-                new = new.copy()
-                new[kept] = cast
-                out[i] = new
-            else:
-                out[i] = old.astype(object).where(kept, new.astype(object)).infer_objects()
+            out[i] = _merged(old, new)
         frame = pd.DataFrame(out, index=X.index)
         frame.columns = pd.Index(self.names_)
         return frame
@@ -283,6 +272,18 @@ class TableCodec(Codec):
         out = pd.DataFrame({i: frame[name] for i, name in enumerate(self.names_)}, index=pd.RangeIndex(n))
         out.columns = pd.Index(self.names_)
         return out
+
+
+def _merged(old: Any, new: Any) -> Any:
+    """`new` with the cells `old` holds, in the dtype of `new` unless a cell would change by it."""
+    kept = old.notna()
+    both = old.astype(object).where(kept, new.astype(object))
+    try:
+        cast = both.astype(new.dtype)
+    except (TypeError, ValueError):
+        return both.infer_objects()
+    unchanged = (cast[kept].astype(object) == old[kept].astype(object)).all()
+    return cast if unchanged else both.infer_objects()
 
 
 def recognise_value(series: pd.Series) -> str:

@@ -144,8 +144,9 @@ def labels(series: pd.Series) -> tuple[np.ndarray, list[Any]]:
     """(code of each cell, −1 where missing; the distinct values) of a column of categories or booleans."""
     try:
         if series.dtype == object and pd.api.types.infer_dtype(series, skipna=True).startswith("mixed"):
-            return _mixed_labels(series)
-        codes, distinct = pd.factorize(series)
+            codes, distinct = _mixed(series)
+        else:
+            codes, distinct = pd.factorize(series)
     except TypeError:
         kind = next(type(v).__name__ for v in series if getattr(v, "__hash__", None) is None)
         cell = "a cell of a table is a number, a text, a truth value or a time"
@@ -158,12 +159,12 @@ def labels(series: pd.Series) -> tuple[np.ndarray, list[Any]]:
     return np.asarray(codes), values
 
 
-def _mixed_labels(series: pd.Series) -> tuple[np.ndarray, list[Any]]:
-    """As `labels`, where 1, 1.0 and True are different values."""
+def _mixed(series: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """As factorize, where 1, 1.0 and True are different values."""
     found: dict[Any, int] = {}
     missing = series.isna()
     codes = [-1 if gap else found.setdefault((type(v), v), len(found)) for v, gap in zip(series, missing, strict=True)]
-    return np.array(codes, dtype=np.int64), [plain(v) for _, v in found]
+    return np.array(codes, dtype=np.int64), [v for _, v in found]
 
 
 def restored(values: np.ndarray, missing: np.ndarray, form: dict[str, Any], decimals: int = 0) -> Any:
