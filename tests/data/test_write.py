@@ -45,7 +45,8 @@ def test_a_folder_of_images_reads_back(tmp_path, shape):
 @pytest.mark.parametrize("ending", [".txt", ".txt.gz"])
 def test_texts_read_back(tmp_path, items, ending):
     write(items, tmp_path / f"a{ending}")
-    assert load(tmp_path / f"a{ending}", kind="lines").X == items
+    back = load(tmp_path / f"a{ending}", kind="lines").X
+    assert back == items
 
 
 def test_what_an_ending_cannot_hold_is_refused_and_nothing_is_left(tmp_path):
@@ -53,5 +54,5 @@ def test_what_an_ending_cannot_hold_is_refused_and_nothing_is_left(tmp_path):
         with pytest.raises(UsageError):
             write(X, f"{tmp_path}/{name}")
     assert not list(tmp_path.iterdir())
-    with pytest.raises(UsageError, match="Did you mean '.csv'"):
+    with pytest.raises(UsageError, match=r"Did you mean '\.csv'"):
         write(FRAME, tmp_path / "a.cvs")
