@@ -25,13 +25,13 @@ class Progress:
         self.every = float("inf") if self.silent else BAR_SECONDS if self.terminal else LINE_SECONDS
         self.due = 0.0 if self.terminal and not self.silent else time.perf_counter() + self.every
         self.bar: Any = None
-        self.last: tuple[float, int] | None = None
+        self.last: tuple[float, int] = (time.perf_counter(), 0)
 
     def show(self, step: int, total: int | None, facts: dict[str, float]) -> None:
         """Say where the run is; call it when `due` has passed."""
         now = time.perf_counter()
         before, self.last, self.due = self.last, (now, step), now + self.every
-        speed = (step - before[1]) / (now - before[0]) if before and now > before[0] else 0.0
+        speed = (step - before[1]) / (now - before[0]) if now > before[0] else 0.0
         if self.silent:
             return
         if self.terminal:
