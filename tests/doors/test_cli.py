@@ -127,7 +127,7 @@ def test_evaluate_writes_a_report_that_needs_no_network(folder, people, run):
 
 def test_families_as_json(folder):
     rows = json.loads(genus("families", "--json", cwd=folder).stdout)
-    assert {"vae", "flow", "gan", "diffusion", "transformer", "mixture"} <= {row["family"] for row in rows}
+    assert {"vae", "flow", "gan", "diffusion", "transformer", "mixture"} <= {row["name"] for row in rows}
 
 
 def test_data_describes_columns(folder, people):

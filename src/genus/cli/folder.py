@@ -14,7 +14,7 @@ import torch
 from genus import store
 from genus.data.load import Dataset, load
 from genus.data.split import Split, split
-from genus.errors import RunError, UsageError
+from genus.errors import RunError, UsageError, nearest
 from genus.model import Model
 
 FORMAT = 1
@@ -70,12 +70,13 @@ class Folder:
                 f"choose another -o, or repeat its command: {old['command']}"
             )
 
-    def split(self, data: Dataset, y: Any, X: Any, seed: int) -> Split:
+    def split(self, data: Dataset, X: Any, y: Any, seed: int) -> Split:
         """The split of this run: made once, then read back."""
         parts = split(X, y, seed=seed, time=data.time)
         file = self.path / "split.safetensors"
         if not file.is_file():
-            indices = {name: torch.from_numpy(np.asarray(index)) for name, index in parts.indices.items()}
+            names = ("train", "validation", "test")
+            indices = {name: torch.from_numpy(np.asarray(index)) for name, index in zip(names, parts.index, strict=True)}
             store.write(file, store.pack_tensors(indices))
         return parts
 
@@ -105,8 +106,6 @@ def divide(data: Dataset, condition: str | None) -> tuple[Any, Any]:
     names = [name.strip() for name in condition.split(",")]
     for name in names:
         if name not in data.X.columns:
-            from genus.errors import nearest
-
             raise UsageError(f"{data.name} has no column {name!r}.{nearest(name, map(str, data.X.columns))}")
     return data.X.drop(columns=names), data.X[names]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def fit_run(
         console.print(f"{folder.path} is finished already; nothing was changed. Next: genus sample {folder.path} -n 16")
         return
     console.print(f"[bold]{family}[/] on {data.name} → {folder.path}")
-    parts = folder.split(data, y, X, model.seed)
+    parts = folder.split(data, X, y, model.seed)
     run = Run(folder=folder.path, progress=False if quiet else None, every=every, devices=devices)
     model.fit(*parts.train, validation=parts.validation, run=run)
     model.save(folder.path)
@@ -102,13 +103,7 @@ def _deliver(X: Any, output: Path | None, default: Path) -> None:
     elif isinstance(X, list):
         print(*X, sep="\n")
     else:
-        np.savetxt(_stdout(), X.reshape(len(X), -1), fmt="%.6g", delimiter=",")
-
-
-def _stdout() -> Any:
-    import sys
-
-    return sys.stdout
+        np.savetxt(sys.stdout, X.reshape(len(X), -1), fmt="%.6g", delimiter=",")
 
 
 def score_run(path: Path, source: str, output: Path | None, seed: int, reading: dict[str, Any]) -> None:
