@@ -66,8 +66,9 @@ def test_images_cost_the_bits_their_noise_holds_and_invert():
     sample = model.sample(20, seed=0)
     assert sample.dtype == np.uint8
     assert sample.shape == (20, 8, 8)
-    bits = -model.log_prob_bound(images).mean() / 64 / math.log(2)
-    assert 7.9 < bits < 10  # uniform noise holds 8 bits a pixel: fewer would be a lie
+    fresh = np.random.default_rng(1).integers(0, 256, size=(500, 8, 8), dtype=np.uint8)
+    bits = -model.log_prob_bound(fresh).mean() / 64 / math.log(2)
+    assert 8 < bits < 10  # uniform noise holds 8 bits a pixel: fewer would be a lie
     x = torch.rand(5, 1, 8, 8) * 2 - 1
     with torch.no_grad():
         assert (model._decode(model._encode(x, None), None) - x).abs().max() < 1e-4
@@ -82,7 +83,7 @@ def test_a_condition_moves_the_density():
     assert (model.log_prob(x, y) - model.log_prob(x, 1 - y)).mean() > 2
 
 
-@pytest.mark.parametrize("shape", [(3, 5, 7), (1, 12, 10), (2, 3)])
+@pytest.mark.parametrize("shape", [(3, 5, 7), (1, 12, 16), (2, 3)])
 def test_any_shape_is_taken(shape):
     x = np.random.default_rng(0).standard_normal((40, *shape))
     model = RealNVP(steps=2, size="small").fit(x)

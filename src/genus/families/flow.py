@@ -26,6 +26,8 @@ SIZES = {
     "large": ((10, 256, 2), (8, 128, 2)),
 }
 
+LEAST_SIDE = 12  # of an image; smaller ones are vectors, whose dense nets learn faster
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class RealNVP(Recipe, Density, Latent, Conditional):
@@ -40,8 +42,8 @@ class RealNVP(Recipe, Density, Latent, Conditional):
     ----------
     transform: of one entry, "spline" (Durkan et al. 2019) or "affine" (Dinh et al. 2017).
     layers: couplings, a level for images; None takes those of `size`. width, depth: of the nets, likewise.
-    bins: pieces of a spline. temperature: of sampling, the deviation of z; 1 is the model itself.
-    scales: levels of an image at most.
+    bins: pieces of a spline; None takes 16 for vectors of up to 8 entries, else 8.
+    temperature: of sampling, the deviation of z; 1 is the model itself. scales: levels of an image at most.
 
     Attributes
     ----------
@@ -52,13 +54,14 @@ class RealNVP(Recipe, Density, Latent, Conditional):
     """
 
     accepts: ClassVar[tuple[str, ...]] = ("real",)
-    default_steps: ClassVar[int] = 2500
+    default_steps: ClassVar[int] = 1000
 
+    lr: float = 2e-3
     transform: Literal["spline", "affine"] = "spline"
     layers: int | None = None
     width: int | None = None
     depth: int | None = None
-    bins: int = 8
+    bins: int | None = None
     temperature: float = 1.0
     scales: int = 3
 
@@ -76,9 +79,9 @@ class RealNVP(Recipe, Density, Latent, Conditional):
 
     @property
     def _picture(self) -> bool:
-        """Whether items are images whose sides can be halved."""
+        """Whether items are images whose sides can be halved, and large enough to be worth convolutions."""
         shape = self.space_.shape
-        return len(shape) == 3 and shape[1] % 2 == 0 and shape[2] % 2 == 0
+        return len(shape) == 3 and shape[1] % 2 == 0 and shape[2] % 2 == 0 and min(shape[1:]) >= LEAST_SIDE
 
     def _dials(self) -> tuple[int, int, int]:
         layers, width, depth = SIZES[self.size][self._picture]
@@ -96,7 +99,8 @@ class RealNVP(Recipe, Density, Latent, Conditional):
 
     def _transform(self, features: int) -> Elementwise:
         """A single entry always takes a spline: an affine map of it could only be a normal."""
-        return Spline(self.bins) if self.transform == "spline" or features == 1 else Affine()
+        bins = self.bins or (16 if self.space_.size <= 8 else 8)
+        return Spline(bins) if self.transform == "spline" or features == 1 else Affine()
 
     def _vector(self, d: int) -> Bijection:
         layers, width, depth = self._dials()

@@ -59,7 +59,7 @@ class Spline:
     """
 
     bins: int = 8
-    bound: float = 5.0
+    bound: float = 3.0
 
     @property
     def parameters(self) -> int:
