@@ -37,7 +37,8 @@ class GAN(Recipe, Conditional):
     Parameters
     ----------
     latent: numbers in z; chosen by the Space when None. loss: as above. penalty: its weight, chosen by loss and
-    Space when None. penalty_every: critic turns between penalties, whose weight grows in proportion.
+    Space when None. penalty_every: critic turns from one zero-centred penalty to the next, whose
+    weight grows in proportion.
     critic_turns: of the critic for one of the generator. minibatch_std: let the critic see how much a group of
     items varies, against mode collapse.
 
@@ -62,7 +63,7 @@ class GAN(Recipe, Conditional):
     penalty_every: int = 4
     critic_turns: int = 1
     minibatch_std: bool = True
-    batch: int = 128
+    batch: int = 64
     lr: float = 1e-3
     momentum: float = 0.0
     beta2: float = 0.99
@@ -84,7 +85,7 @@ class GAN(Recipe, Conditional):
         assert isinstance(self.space_, Space)
         image = is_image(self.space_)
         self.latent_ = self.latent or (64 if image else max(8, min(64, 2 * self.space_.size)))
-        self.net_ = generator_for(self.space_, self.latent_, size=self.size, condition=self.width_y)
+        self.net_ = generator_for(self.space_, self.latent_, size=self.size, condition=self.width_y, activation="leaky")
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
         x = _middle(x) if is_image(self.space_) and isinstance(x, Fuzzy) else x
@@ -104,8 +105,9 @@ class GAN(Recipe, Conditional):
                 fake = self._generate(len(x), y, x.device)
             real_score, fake_score = critic(x, y).float(), critic(fake, y).float()
         loss = self._contest(real_score, fake_score).mean()
-        if critic.turn() % self.penalty_every == 0:
-            loss = loss + self.penalty_every * self._penalty(x, fake, y)
+        every = 1 if self.loss == "wasserstein" else self.penalty_every  # its critic runs away without one
+        if critic.turn() % every == 0:
+            loss = loss + every * self._penalty(x, fake, y)
         return loss
 
     def _contest(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -148,7 +150,7 @@ class GAN(Recipe, Conditional):
             return self.penalty
         if self.loss == "wasserstein":
             return 10.0 if is_image(self.space_) else 1.0
-        return 1.0 if is_image(self.space_) else 0.1
+        return 0.3 if is_image(self.space_) else 0.1
 
     # -- samples ------------------------------------------------------------------------------------------
 
