@@ -15,8 +15,8 @@ import pandas as pd
 from genus import catalogue
 from genus.data import codec_of
 from genus.data.split import rows as rows_of
-from genus.data.split import split_off
-from genus.errors import DataError, GenusError, UsageError
+from genus.data.split import split
+from genus.errors import GenusError, UsageError
 from genus.judgement.evaluate import SHOWN, about, floor_row, judged, missing_words
 from genus.judgement.judge import Judge
 from genus.judgement.report import table_of
@@ -27,6 +27,7 @@ from genus.train.recipe import Recipe
 from genus.train.run import Run
 
 YARDSTICKS = ("resample", "marginals", "gaussian")
+SMALL = 5000
 
 
 @dataclass
@@ -120,7 +121,7 @@ def compare(
         out.append(row)
         if not row.failed:
             fitted[label] = model
-        tell(f"  {row.failed or f'AUC {row.value("auc"):.3f}'}")
+        tell(f"  {row.failed or format(row.value('auc'), '.3f')}")
     tell(f"compared in {_clock(time.monotonic() - begin)}")
     real = rows_of(judge.test, np.arange(min(SHOWN, len(judge.test))))
     return Comparison(out, real, missing_words(judge), about(judge) | {"minutes of training": minutes}, fitted)
@@ -139,17 +140,8 @@ def _items(data: Any) -> tuple[str, Any, Any, Any, Any]:
 
 def _three(X: Any, y: Any, seed: int, when: Any) -> list[tuple[Any, Any]]:
     """Train, validation and test as (X, y) each, by seed; by time where a column says when."""
-    try:
-        from genus.data.split import split
-    except ImportError:
-        rest, labels, test = split_off(X, y, seed=seed, share=0.2)
-        train, fit_labels, validation = split_off(rest, labels, seed=seed + 1, share=0.1)
-        if test is None or validation is None:
-            raise DataError("There are too few items to hold some out: give at least 100.") from None
-        return [(train, fit_labels), validation, test]
-    parts = split(X, y, seed=seed, time=when)
-    if parts.test is None or parts.validation is None:
-        raise DataError("There are too few items to hold some out: give at least 100.")
+    shares = (0.8, 0.1, 0.1) if len(X) > SMALL else (0.7, 0.15, 0.15)
+    parts = split(X, y, seed=seed, shares=shares, time=when)
     return [parts.train, parts.validation, parts.test]
 
 

@@ -17,7 +17,7 @@ from genus.judgement.features import Features, kind_of, label_features, plain_fe
 from genus.judgement.frechet import frechet
 from genus.judgement.mmd import mmd
 from genus.judgement.modes import mode_scores
-from genus.judgement.neighbours import closeness, likeness, share
+from genus.judgement.neighbours import closeness, likeness, nearest, share
 from genus.judgement.score import Score
 
 MOST = {"table": 10000, "array": 10000, "image": 5000, "text": 2000}
@@ -199,8 +199,7 @@ class Judge:
         some = rows(samples, np.arange(min(len(samples), 2000)))
         held = rows(self.test, np.arange(min(len(self.test), 2000)))
         train = rows(self.real_train, np.arange(min(len(self.real_train), 20000)))
-        known = set(prints(self.real_train))
-        copied, base = ([p in known for p in prints(items)] for items in (some, held))
+        copied, base = self._equal(some), self._equal(held)
         close = closeness(self.near(some), self.near(held), self.near(train), seed=self.seed)
         count: dict[str, Any] = {"n": len(some), "n_reference": len(held)}
         return [
@@ -209,6 +208,15 @@ class Judge:
             self._score("closeness", close["ratio"], str(self.near), **count),
             self._score("copying_z", close["z"], str(self.near), **count),
         ]
+
+    def _equal(self, items: Any) -> list[bool]:
+        """Which items are copies of training items; real arrays to four digits of the distance between items, for float32."""
+        if self.kind == "array":
+            near = nearest(self.near(items), self.near(self.real_train))[0][:, 0]
+            usual = np.median(nearest(self.near(self.test), self.near(self.real_train))[0])
+            return list(near < 1e-4 * max(float(usual), 1e-12))
+        known = set(prints(self.real_train))
+        return [p in known for p in prints(items)]
 
     def _modes(self, fake: Any) -> list[Score]:
         found = []

@@ -73,7 +73,7 @@ def area(fake: np.ndarray, real: np.ndarray) -> tuple[float, float]:
 
 
 def detect(name: str, detector: Detector, fake: Any, real: Any, *, seed: int = 0, folds: int = FOLDS) -> Verdict:
-    """One detector in `folds` folds; the interval sums the folds' variances."""
+    """One detector in `folds` folds; the interval allows for the training items that folds share."""
     n, m = fake.shape[0], real.shape[0]
     items = _stack(fake, real)
     label = np.arange(n + m) < n
@@ -82,16 +82,25 @@ def detect(name: str, detector: Detector, fake: Any, real: Any, *, seed: int = 0
         score = detector(items[train], label[train].astype(int), items[test])
         areas.append(area(score[label[test]], score[~label[test]]))
         right.append((score > np.median(score)) == label[test])
-    value, sd = float(np.mean([a for a, _ in areas])), math.sqrt(sum(v for _, v in areas)) / folds
+    value = float(np.mean([a for a, _ in areas]))
+    sd = math.sqrt(float(np.mean([v for _, v in areas])) * _shared(folds))
     hit = np.concatenate(right)
     wide = 1.96 * math.sqrt(max(hit.mean() * (1 - hit.mean()), 1e-9) / len(hit))
-    null = math.sqrt(np.mean([_null(int(label[t].sum()), int((~label[t]).sum())) for _, t in _parts(label, seed, folds)]) / folds)
+    null = math.sqrt(np.mean([_null(int(label[t].sum()), int((~label[t]).sum())) for _, t in _parts(label, seed, folds)]) * _shared(folds))
     return Verdict(
         name,
         (value, max(0.0, value - 1.96 * sd), min(1.0, value + 1.96 * sd)),
         (float(hit.mean()), float(hit.mean() - wide), float(hit.mean() + wide)),
         (value - 0.5) / null,
     )
+
+
+def _shared(folds: int) -> float:
+    """Variance of a mean over folds against that of one fold: 1/k + 1/(k−1), because the folds share training items.
+
+    Reference: C. Nadeau and Y. Bengio 2003, Inference for the generalization error, https://doi.org/10.1023/A:1024068626366
+    """
+    return 1 / folds + 1 / (folds - 1)
 
 
 def _parts(label: np.ndarray, seed: int, folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
