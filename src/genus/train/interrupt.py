@@ -12,7 +12,7 @@ from types import FrameType
 from genus.errors import GenusError
 
 
-class Interrupted(GenusError, KeyboardInterrupt):
+class Interrupted(GenusError):
     """A fit that was asked to stop, has saved itself and says how to go on; `code` is 128 + the signal."""
 
     def __init__(self, message: str, number: int) -> None:
