@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from genus import VAE, FlowMatching, GaussianMixture, Marginals, RealNVP, Run, Transformer
+from genus import GAN, VAE, FlowMatching, GaussianMixture, Marginals, RealNVP, Run, Transformer
 from genus.data import split_off
+from genus.errors import RunError
 
 EVERY = np.array(list(itertools.product([False, True], repeat=4))).reshape(16, 2, 2)
 
@@ -98,3 +99,29 @@ def test_the_missing_level_is_never_drawn_by_completion():
         filled = model.fit(frame).complete(frame, seed=0)
         assert not filled.isna().any().any()
         assert model.sample(80, seed=0)["a"].isna().any()
+        x = model.codec_.pack(frame, model.space_)
+        with torch.no_grad():
+            drawn = model._complete(x, torch.zeros(x.shape, dtype=torch.bool), None)
+        never = [space.missing for _, space in model.space_.fields]
+        assert [i for i, level in enumerate(never) if level is not None and (drawn[:, i] == level).any()] == []
+
+
+def test_a_file_that_changed_is_refused(tmp_path):
+    model = GaussianMixture(components=1).fit(np.random.default_rng(0).normal(size=(30, 2)))
+    model.save(tmp_path)
+    path = tmp_path / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="has changed"):
+        GaussianMixture.load(tmp_path)
+
+
+def test_a_gan_learns_a_correlation_its_untrained_twin_lacks():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=600)
+    X = np.c_[a, a + 0.2 * rng.normal(size=600)]
+    drawn = [GAN(steps=steps, size="small", batch=64, warmup=1).fit(X).sample(500, seed=0) for steps in (1, 150)]
+    untrained, trained = (abs(np.corrcoef(sample.T)[0, 1]) for sample in drawn)
+    assert trained > 0.8
+    assert untrained < trained - 0.2
