@@ -20,7 +20,11 @@ def show_catalogue(as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=1))
         return
+    for row in rows:
+        row["is"] = row["is"].partition(":")[0]
+        del row["class"]
     _print("Families", rows)
+    console.print("exact, bound, estimate: what is known of log p; samples: it only draws; blank: not accepted.", style="dim")
     console.print("Fields of one: genus families vae", style="dim")
 
 
@@ -56,7 +60,7 @@ def show_data(source: str | None, kind: str | None, size: int | None) -> None:
 def _print(title: str, rows: list[dict[str, Any]]) -> None:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for heading in rows[0]:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row.values()))
     console.print(table)
