@@ -93,7 +93,7 @@ def main() -> None:
                          "target": "≥ 3 × peer (aim 10 ×)", "met": ours >= 3 * warm, "peer": "full pass each token",
                          "peer_value": warm})  # fmt: skip
             print(f"{name}, batch {batch}: {ours:.0f} against {warm:.0f} tokens/s, {ours / warm:.1f} times", flush=True)
-    note = f"{args.length} symbols a text from the first on with the cache; the peer's block is full, as in nearly all of a long text"
+    note = f"{args.length} symbols a text from the first on with the cache; the peer's block is full, as in most of a long text"
     record("sampling_speed", rows, seed=SEED, seconds=clock.seconds, note=note)
 
 

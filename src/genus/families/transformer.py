@@ -103,7 +103,7 @@ class Transformer(Recipe, Density, Partial, Conditional):
         batch = self.batch or max(8, min(256, most, n // 40))
         steps = self.steps
         if not (steps or self.epochs or self.minutes):
-            steps = max(200, min(1500 if text else 3000, 20 * n // batch))
+            steps = max(200, min(1500 if text else max(800, min(3000, 2 * n // batch)), 20 * n // batch))
         lr = self.lr or (1e-3 if n < 1000 else 2e-3 if text else 3e-3)
         return replace(self, batch=batch, steps=steps, lr=lr, dropout=self._dropout)
 

@@ -48,7 +48,7 @@ class Symbols(nn.Module):
         self.free = nn.Parameter(torch.randn(len(offsets), levels + 1, width) * (0.1 if rank else 0.5))
         self.smooth = nn.Parameter(torch.randn(len(offsets), rank, width) * 0.5 * max(rank, 1) ** -0.5)
         self.place = nn.Parameter(torch.randn(length, width) * 0.1) if positions else None
-        self.head = nn.Parameter(torch.zeros(levels, width))
+        self.head = nn.Parameter(torch.randn(levels, width) * 0.2 * width**-0.5)
         self.head_smooth = nn.Parameter(torch.zeros(rank, width))
         self.bias = nn.Parameter(torch.zeros(levels))
         self.register_buffer("basis", F.pad(cosines(levels, rank), (0, 0, 0, 1)), persistent=False)
@@ -79,7 +79,7 @@ class Symbols(nn.Module):
         """Begin the logits at the smoothed log-frequencies of the entries x (n, length) of weight 1."""
         counts = torch.bincount(x[weight > 0], minlength=self.levels).float()
         with torch.no_grad():
-            self.bias.copy_(((counts + 0.5) / (counts + 0.5).sum()).log())
+            self.bias.copy_(((counts + 0.1) / (counts + 0.1).sum()).log())
 
 
 class Cells(nn.Module):
@@ -108,7 +108,7 @@ class Cells(nn.Module):
         self.smooth = nn.Parameter(torch.randn(cells, rank, width) * 0.5 * rank**-0.5)
         self.start = nn.Parameter(torch.randn(width) * 0.1)
         self.place = nn.Parameter(torch.randn(cells, width) * 0.1)
-        self.head = nn.Parameter(torch.zeros(cells, width, self.levels))
+        self.head = nn.Parameter(torch.randn(cells, width, self.levels) * 0.2 * width**-0.5)
         self.head_smooth = nn.Parameter(torch.zeros(cells, width, rank))
         self.bias = nn.Parameter(torch.zeros(cells, self.levels))
         basis = torch.zeros(cells, self.levels, rank)
@@ -146,4 +146,4 @@ class Cells(nn.Module):
         counts = F.one_hot(x, self.levels).sum(0).float() if x.numel() * self.levels < 2**28 else torch.stack(
             [torch.bincount(c, minlength=self.levels) for c in x.T]).float()  # fmt: skip
         with torch.no_grad():
-            self.bias.copy_(((counts + 0.5) / (counts + 0.5).sum(1, keepdim=True)).log())
+            self.bias.copy_(((counts + 0.1) / (counts + 0.1).sum(1, keepdim=True)).log())
