@@ -56,7 +56,7 @@ def test_codes_of_the_data_are_normal(model):
 @pytest.mark.parametrize("transform", ["affine", "spline"])
 def test_one_dimension_is_learnt_whatever_the_transform(transform):
     x = np.random.default_rng(0).exponential(size=(2000, 1))
-    model = RealNVP(steps=200, size="small", coupling=transform).fit(x)
+    model = RealNVP(steps=200, size="small", mapping=transform).fit(x)
     assert -1.3 < model.log_prob(np.random.default_rng(1).exponential(size=(2000, 1))).mean() < -0.95
 
 

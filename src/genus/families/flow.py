@@ -40,7 +40,7 @@ class RealNVP(Recipe, Density, Latent, Conditional):
 
     Parameters
     ----------
-    coupling: the map of one entry, "spline" (Durkan et al. 2019) or "affine" (Dinh et al. 2017).
+    mapping: of one entry, "spline" (Durkan et al. 2019) or "affine" (Dinh et al. 2017).
     layers: couplings, a level for images; None takes those of `size`. width, depth: of the nets, likewise.
     bins: pieces of a spline; None takes 16 for vectors of up to 8 entries, else 8.
     temperature: of sampling, the deviation of z; 1 is the model itself. scales: levels of an image at most.
@@ -57,7 +57,7 @@ class RealNVP(Recipe, Density, Latent, Conditional):
     default_steps: ClassVar[int] = 1000
 
     lr: float = 2e-3
-    coupling: Literal["spline", "affine"] = "spline"
+    mapping: Literal["spline", "affine"] = "spline"
     layers: int | None = None
     width: int | None = None
     depth: int | None = None
@@ -66,8 +66,8 @@ class RealNVP(Recipe, Density, Latent, Conditional):
     scales: int = 3
 
     def _check(self) -> None:
-        if self.coupling not in ("spline", "affine"):
-            raise UsageError(f"coupling={self.coupling!r} is not one of spline, affine.")
+        if self.mapping not in ("spline", "affine"):
+            raise UsageError(f"mapping={self.mapping!r} is not one of spline, affine.")
         for name, least in (("layers", 1), ("width", 1), ("depth", 0), ("bins", 2), ("scales", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -100,7 +100,7 @@ class RealNVP(Recipe, Density, Latent, Conditional):
     def _transform(self, features: int) -> Elementwise:
         """A single entry always takes a spline: an affine map of it could only be a normal."""
         bins = self.bins or (16 if self.space_.size <= 8 else 8)
-        return Spline(bins) if self.coupling == "spline" or features == 1 else Affine()
+        return Spline(bins) if self.mapping == "spline" or features == 1 else Affine()
 
     def _vector(self, d: int) -> Bijection:
         layers, width, depth = self._dials()
