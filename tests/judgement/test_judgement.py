@@ -92,9 +92,9 @@ def test_texts_are_judged_by_what_they_are_made_of():
     train = words(0)
     report = evaluate(Marginals().fit(train), words(1, 120), train=train)
     assert report["auc"].value > 0.8
-    assert 0.5 < report["ngrams"].value < 0.95
+    assert report["ngrams"].value < 0.6
     copied = evaluate(Resample().fit(train), words(1, 120), train=train)
-    assert copied["ngrams"].value > report["ngrams"].value
+    assert copied["ngrams"].value > 0.8
 
 
 def test_what_is_missing_is_said():

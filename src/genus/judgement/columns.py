@@ -24,7 +24,7 @@ def frame_of(X: Any) -> pd.DataFrame | None:
     return pd.DataFrame(flat, columns=[f"x{i}" for i in range(flat.shape[1])]) if flat.shape[1] <= WIDEST else None
 
 
-def is_number(column: pd.Series) -> bool:
+def is_number(column: Any) -> bool:
     """True for columns with an order worth keeping: numbers (not booleans) and times."""
     kind = pd.api.types
     return (kind.is_numeric_dtype(column) and not kind.is_bool_dtype(column)) or (
@@ -32,7 +32,7 @@ def is_number(column: pd.Series) -> bool:
     )
 
 
-def numeric(column: pd.Series) -> np.ndarray:
+def numeric(column: Any) -> np.ndarray:
     """A column of numbers or times as float64, missing cells NaN."""
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -54,7 +54,7 @@ class Columns:
     sorted: dict[Any, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> Self:
+    def of(cls, frame: Any) -> Self:
         self = cls(list(frame.columns))
         for name in self.names:
             column = frame[name]
@@ -70,11 +70,11 @@ class Columns:
         """(columns,) True where a column holds categories."""
         return np.array([name in self.levels for name in self.names])
 
-    def matrix(self, frame: pd.DataFrame) -> np.ndarray:
+    def matrix(self, frame: Any) -> np.ndarray:
         """(n, columns) for trees: numbers as they are (NaN where missing), categories as codes; rare or new levels share one."""
         return np.stack([self._cells(name, frame[name]) for name in self.names], 1)
 
-    def _cells(self, name: Any, column: pd.Series) -> np.ndarray:
+    def _cells(self, name: Any, column: Any) -> np.ndarray:
         if name in self.levels:
             codes = pd.Categorical(column.astype(str), categories=self.levels[name]).codes.astype(np.float64)
             return np.where(codes < 0, len(self.levels[name]), codes)
@@ -84,7 +84,7 @@ class Columns:
                 column = pd.to_numeric(column, errors="coerce")
         return numeric(column)
 
-    def bins(self, frame: pd.DataFrame, count: int = 10, most: int = 20) -> np.ndarray:
+    def bins(self, frame: Any, count: int = 10, most: int = 20) -> np.ndarray:
         """(n, columns) codes: numbers in `count` quantile bins of the reference, the commonest levels, one code for missing."""
         out = np.empty((len(frame), len(self.names)), dtype=np.int64)
         for i, name in enumerate(self.names):
@@ -100,7 +100,7 @@ class Columns:
         held = self.sorted[name]
         return np.unique(np.quantile(held, np.linspace(0, 1, count + 1)[1:-1])) if len(held) else np.zeros(0)
 
-    def dense(self, frame: pd.DataFrame, most: int = 49) -> np.ndarray:
+    def dense(self, frame: Any, most: int = 49) -> np.ndarray:
         """(n, width) for distances: numbers as their rank among the reference in (−½, ½) and a flag where missing,
         categories one-hot over √2, so that two rows that differ in one category are 1 apart."""
         parts = []

@@ -32,7 +32,7 @@ def _overlap(x: np.ndarray, y: np.ndarray) -> float:
             values = eigvalsh(low.T @ (y.T @ y / (m - 1)) @ low)
             return float(np.sqrt(np.clip(values, 0, None)).sum())
         except LinAlgError:
-            x, y = np.linalg.qr(x, "r"), np.linalg.qr(y, "r")
+            x, y = np.asarray(np.linalg.qr(x, mode="r")), np.asarray(np.linalg.qr(y, mode="r"))
     return float(svdvals(x @ y.T).sum() / np.sqrt((n - 1) * (m - 1)))
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Gallery: items as something to look at on a page, whatever their kind."""
 
 from __future__ import annotations

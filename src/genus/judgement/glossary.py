@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Glossary: what each metric is called, its unit, which direction is good, and what it says in plain words."""
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ class Judge:
     ----------
     X, y: the held-out test items and their labels. train, y_train: what the models were fitted on, None if unknown.
     validation: other held-out items, for the floor. target: the column that `utility` predicts. modes: known centres.
-    n: how many samples to ask for; comparisons take as many as there are test items. name: of the data. window: of a running text.
+    n: how many samples to ask for; comparisons take as many as there are test items. name: of the data.
+    window: of a running text.
 
     Attributes
     ----------
@@ -104,7 +105,7 @@ class Judge:
 
     def floor_set(self) -> tuple[Any, str] | None:
         """(real items no model saw or, failing that, training items; which), to show what even real data score."""
-        if self.validation is not None and len(self._items(self.validation)) >= self.n // 2:
+        if self.validation is not None and len(self._items(self.validation)) >= (self.n or 0) // 2:
             return self._part(self.validation, "validation", self.n or 0), "validation"
         return None if self.train is None else (self._part(self.train, "floor", self.n or 0), "train")
 
@@ -189,7 +190,7 @@ class Judge:
         found = [self._score("mmd", (value, low, high), space, min(QUICK, len(fake)), n_reference=min(QUICK, len(real)),
                              note=f"p = {p:.3f}", detail={"p": p})]  # fmt: skip
         *distance, flags = frechet(features, self.real, seed=self.seed)
-        found.append(self._score("frechet", tuple(distance), space, len(features), flags=flags))
+        found.append(self._score("frechet", (distance[0], distance[1], distance[2]), space, len(features), flags=flags))
         each = likeness(fake, real)
         return found + [self._score(name, share(values), space, **count) for name, values in each.items()]
 
@@ -241,12 +242,14 @@ class Judge:
         wide = 1.96 * float(np.std([agree(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(50)], ddof=1))
         value, found = agree(a, b), len(np.unique(a))
         return self._score("classes", (value, value - wide, min(1.0, value + wide)), str(self.space), len(a),
-                           note=f"{found} of {len(np.unique(b))} classes drawn", detail={"found": found, "of": len(np.unique(b))})  # fmt: skip
+                           note=f"{found} of {len(np.unique(b))} classes drawn",
+                           detail={"found": found, "of": len(np.unique(b))})  # fmt: skip
 
     def _tables(self, fake: Any) -> list[Score]:
         if self.columns is None or self.frame is None:
             return []
-        frame, found = frame_of(fake), []
+        frame: Any = frame_of(fake)
+        found = []
         value, each = tables.marginals(self.frame, frame, self.columns, seed=self.seed)
         found.append(self._score("marginals", value, "columns", len(frame), detail=each))
         if len(self.columns.names) > 1:

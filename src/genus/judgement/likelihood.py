@@ -66,7 +66,8 @@ def _scores(
     if kind != "exact" and codec.kind in ("image", "table") and not model.space_.discrete:
         space, words = f"{codec.kind} in its own units, discrete", words or "uniform dequantisation: a lower bound"
     common: dict[str, Any] = {
-        "kind": kind, "n": n, "n_reference": n, "reference": reference, "space": space, "seed": seed, "note": words, "flags": flags
+        "kind": kind, "n": n, "n_reference": n, "reference": reference,
+        "space": space, "seed": seed, "note": words, "flags": flags
     }  # fmt: skip
     per = -1 / (codec.dims() * math.log(2))
     return [

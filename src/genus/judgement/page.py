@@ -34,7 +34,8 @@ def write_page(
     html = page.render(
         headline=headline, verdicts=verdicts, rows=rows, real=Markup(gallery.show(real)), about=about, command=command,
         missing=missing, board=board(rows), likelihoods=likelihoods(rows), kinds=KINDS, whiskers=Markup(whiskers(rows)),
-        pictures=[(row, Markup(gallery.show(row.samples, real))) for row in rows if row.samples is not None and row.role != "real"],
+        pictures=[(row, Markup(gallery.show(row.samples, real))) 
+                  for row in rows if row.samples is not None and row.role != "real"],
         curves=[(row.name, Markup(chart)) for row in rows if (chart := learning(row))], apart=not_comparable(rows),
         marginals=marginals(verdicts, real, rows), away=gave_away(verdicts), grams=grams(verdicts),
         glossary=[(GLOSSARY[m], m) for m in metrics(rows)],

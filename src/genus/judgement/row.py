@@ -11,7 +11,8 @@ import pandas as pd
 from genus.judgement.score import Score
 
 Role = Literal["model", "baseline", "real"]
-ORDER = ("auc", "mmd", "frechet", "precision", "recall", "density", "coverage", "marginals", "pairs", "utility", "ngrams", "lengths",
+ORDER = ("auc", "mmd", "frechet", "precision", "recall", "density", "coverage", "marginals", "pairs", "utility", "ngrams",
+         "lengths",
          "classes", "modes", "good", "mode_kl", "copies", "near_copies", "closeness", "copying_z")  # fmt: skip
 
 
@@ -73,4 +74,4 @@ def leaderboard(rows: Iterable[Row]) -> pd.DataFrame:
     frame = pd.DataFrame(lines)
     present = [m for m in ORDER if m in frame]
     rest = [c for c in frame.columns if c not in present and c not in ("name", "role", "failed")]
-    return frame[["name", "role", *present, *rest, "failed"]]
+    return frame.loc[:, ["name", "role", *present, *rest, "failed"]]

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Small charts as inline SVG: intervals on one axis, curves, and two distributions side by side."""
 
 from __future__ import annotations

@@ -16,9 +16,7 @@ RESAMPLES = 20
 MOST_PAIRS = 200
 
 
-def marginals(
-    real: pd.DataFrame, fake: pd.DataFrame, columns: Columns, *, seed: int = 0
-) -> tuple[tuple[float, float, float], dict]:
+def marginals(real: Any, fake: Any, columns: Columns, *, seed: int = 0) -> tuple[tuple[float, float, float], dict]:
     """((mean agreement, low, high), {column: agreement}): 1 − KS for numbers, 1 − TVD for categories, missing cells counted."""
     a, b = columns.matrix(real), columns.matrix(fake)
     codes = [_ranked(a[:, i], b[:, i]) for i in range(a.shape[1])]
@@ -49,7 +47,7 @@ def _around(value: float, again: list[Any]) -> tuple[float, float, float]:
     return value, value - wide, min(1.0, value + wide)
 
 
-def pairs(real: pd.DataFrame, fake: pd.DataFrame, columns: Columns, *, seed: int = 0) -> tuple[tuple[float, float, float], dict]:
+def pairs(real: Any, fake: Any, columns: Columns, *, seed: int = 0) -> tuple[tuple[float, float, float], dict]:
     """((mean agreement, low, high), {"a × b": agreement}) over pairs of columns: 1 − TVD of their tables of bins."""
     a, b = columns.bins(real), columns.bins(fake)
     width = np.maximum(a.max(0), b.max(0)) + 1
@@ -67,13 +65,13 @@ def pairs(real: pd.DataFrame, fake: pd.DataFrame, columns: Columns, *, seed: int
     return _around(float(np.mean(each)), again), dict(zip(names, each, strict=True))
 
 
-def is_class(column: pd.Series) -> bool:
+def is_class(column: Any) -> bool:
     """True where predicting the column is a classification: categories, or at most ten distinct integers."""
     whole = pd.api.types.is_integer_dtype(column) and column.nunique() <= 10
     return whole or not is_number(column)
 
 
-def utility(train: pd.DataFrame, test: pd.DataFrame, target: Any, *, seed: int = 0) -> tuple[tuple[float, float, float], str]:
+def utility(train: Any, test: Any, target: Any, *, seed: int = 0) -> tuple[tuple[float, float, float], str]:
     """((score, low, high), what it is): gradient boosting trained on `train` predicts `target` on `test`.
 
     Classes: area under ROC, one against the rest when there are more than two. Numbers: R². The interval is a

@@ -43,9 +43,8 @@ def trees(categorical: np.ndarray | None = None, *, seed: int = 0, rounds: int =
 
 
 def _boosted(categorical: np.ndarray | None, seed: int, rounds: int) -> HistGradientBoostingClassifier:
-    return HistGradientBoostingClassifier(
-        categorical_features=categorical, max_iter=rounds, max_leaf_nodes=15, early_stopping=False, random_state=seed
-    )
+    options: dict[str, Any] = {"categorical_features": categorical, "early_stopping": False, "random_state": seed}
+    return HistGradientBoostingClassifier(max_iter=rounds, max_leaf_nodes=15, **options)
 
 
 def linear(*, sparse: bool = False) -> Detector:
@@ -86,7 +85,9 @@ def detect(name: str, detector: Detector, fake: Any, real: Any, *, seed: int = 0
     sd = math.sqrt(float(np.mean([v for _, v in areas])) * _shared(folds))
     hit = np.concatenate(right)
     wide = 1.96 * math.sqrt(max(hit.mean() * (1 - hit.mean()), 1e-9) / len(hit))
-    null = math.sqrt(np.mean([_null(int(label[t].sum()), int((~label[t]).sum())) for _, t in _parts(label, seed, folds)]) * _shared(folds))
+    null = math.sqrt(
+        np.mean([_null(int(label[t].sum()), int((~label[t]).sum())) for _, t in _parts(label, seed, folds)]) * _shared(folds)
+    )
     return Verdict(
         name,
         (value, max(0.0, value - 1.96 * sd), min(1.0, value + 1.96 * sd)),

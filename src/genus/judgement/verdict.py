@@ -32,7 +32,8 @@ def findings(row: Row, rows: Iterable[Row], missing: Iterable[str] = ()) -> list
         return [Finding(BAD, f"{row.name} failed: {row.failed}")]
     real = next((r for r in rows if r.role == "real"), None)
     baselines = [r for r in rows if r.role == "baseline" and r is not row and r.name != "resample"]
-    found = [*_copying(row), *_told_apart(row, real), *_baselines(row, baselines), *_missing_parts(row, real), *_columns(row, real),
+    found = [*_copying(row), *_told_apart(row, real), *_baselines(row, baselines), *_missing_parts(row, real),
+             *_columns(row, real),
              *_utility(row, real), *_modes(row), *_likelihood(row)]  # fmt: skip
     found += [Finding(DOUBTFUL, f"{s.label}: {flag}.") for s in row.scores for flag in s.flags if "impossible" not in flag]
     found += [Finding(DOUBTFUL, text) for text in missing]
@@ -94,10 +95,11 @@ def _copying(row: Row) -> list[Finding]:
         return []
     base = exact.detail.get("held-out", 0.0)
     if excess := _copied(row):
-        text = (
-            f"{row.name} repeats its training items: {exact.value:.1%} of the samples are exact copies ({base:.1%} of held-out "
+        text = f"{row.name} repeats its training items: {exact.value:.1%} of the samples are exact copies ({base:.1%} of "
+        text += (
+            f"held-out items are), {row.value('near_copies'):.1%} lie nearer than 99 of 100 held-out items do, and the median "
         )
-        text += f"items are), and samples lie at {ratio.value:.2f} of the distance at which new items lie (z = {z.value:.1f})."
+        text += f"distance from training items is {ratio.value:.2f} of a new item's (z = {z.value:.1f})."
         return [Finding(BAD, text, 20 + excess)]
     if z.value < -4:
         text = f"Samples lie closer to training items than new items do ({ratio.value:.2f} of the distance, z = {z.value:.1f})"
