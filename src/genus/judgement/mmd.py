@@ -43,7 +43,7 @@ def mmd(a: np.ndarray, b: np.ndarray, *, seed: int = 0, permutations: int = PERM
 
 
 def _relabelled(K: np.ndarray, n: int, rng: np.random.Generator, permutations: int) -> tuple[float, float]:
-    """Share of relabellings, the given one included, whose statistic (cross pairs left unpaired) is at least as large; and its spread."""
+    """(share of relabellings, the given one included, whose statistic is at least as large; the statistic's spread)."""
     first = np.zeros((permutations + 1, 2 * n))
     first[0, :n] = 1
     for row in first[1:]:

@@ -101,9 +101,7 @@ def not_comparable(rows: list[Row]) -> list[str]:
     out = []
     kinds = {s.kind: row.name for row in rows for s in row.scores if s.metric == "log_likelihood"}
     if len(kinds) > 1:
-        out.append(
-            f"Likelihoods of different kinds ({', '.join(kinds)}): a bound below another model's exact value may hide a better model."
-        )
+        out.append(f"Likelihoods of different kinds ({', '.join(kinds)}): a bound may hide a better model.")
     for kind in kinds:
         spaces = {s.space for row in rows for s in row.scores if s.kind == kind}
         if len(spaces) > 1:

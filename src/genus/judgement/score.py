@@ -62,7 +62,7 @@ class Score:
         ):  # fmt: skip
             mine, yours = getattr(self, name), getattr(other, name)
             if mine != yours:
-                return f"These scores are of different {word} ({mine} and {yours}) and cannot be compared: judge both models the same way."
+                return f"These scores are of different {word} ({mine} and {yours}) and cannot be compared: judge both alike."
         return ""
 
     def _check(self, other: Score) -> None:

@@ -45,7 +45,8 @@ def ngrams(
     a, b = [[Counter(t[i : i + size] for i in range(len(t) - size + 1)) for t in texts] for texts in (real, fake)]
     rng = np.random.default_rng(seed)
     p, q = _shares(a), _shares(b)
-    folds = [_agree(_shares([a[i] for i in rng.integers(len(a), size=len(a))]), _shares([b[i] for i in rng.integers(len(b), size=len(b))]))
+    folds = [_agree(_shares([a[i] for i in rng.integers(len(a), size=len(a))]),
+                    _shares([b[i] for i in rng.integers(len(b), size=len(b))]))
              for _ in range(RESAMPLES)]  # fmt: skip
     value, wide = _agree(p, q), 1.96 * float(np.std(folds, ddof=1))
     gaps = sorted((q.get(s, 0) - p.get(s, 0), s) for s in {*p, *q})
