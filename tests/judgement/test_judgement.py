@@ -104,7 +104,7 @@ def test_what_is_missing_is_said():
     assert not report.others
     with pytest.raises(UsageError, match="not fitted"):
         evaluate(Marginals(), test)
-    with pytest.raises(DataError, match="at least 20"):
+    with pytest.raises(DataError, match="at least 10"):
         evaluate(Marginals().fit(train), test[:5])
 
 

@@ -35,8 +35,9 @@ def is_number(column: Any) -> bool:
 def numeric(column: Any) -> np.ndarray:
     """A column of numbers or times as float64, missing cells NaN."""
     if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    ticks = pd.to_numeric(column).to_numpy(dtype=np.float64)
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    numbers: Any = pd.to_numeric(column)
+    ticks = numbers.to_numpy(dtype=np.float64)
     return np.where(column.isna(), np.nan, ticks)
 
 

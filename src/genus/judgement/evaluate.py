@@ -46,7 +46,7 @@ def evaluate(
     n: how many to sample; as many as test items when None. seed: of everything drawn. quick: at most 1000 items.
     name: of the data, for the feature space's name.
 
-    Raises UsageError for an unfitted model, DataError for a test set of fewer than 20 items.
+    Raises UsageError for an unfitted model, DataError for a test set of fewer than 10 items.
     """
     if getattr(model, "codec_", None) is None:
         raise UsageError(f"This {type(model).__name__} is not fitted: call fit(X) first.")
@@ -137,6 +137,6 @@ def about(judge: Judge) -> dict[str, Any]:
 
 def _pair(data: Any) -> tuple[Any, Any]:
     """X or (X, y) as (X, y)."""
-    if isinstance(data, tuple) and len(data) == 2 and not isinstance(data[0], str | float | int):
+    if isinstance(data, tuple) and len(data) == 2 and not isinstance(data[1], str | float | int):
         return data
     return data, None

@@ -63,8 +63,8 @@ class Judge:
     def _prepare(self) -> None:
         self.kind = kind_of(self.X)
         self.test = self._part(self.X, "test", len(self._items(self.X)))
-        if len(self.test) < 20:
-            raise DataError(f"The test set has {len(self.test)} items; give at least 20 held-out items to judge by.")
+        if len(self.test) < 10:
+            raise DataError(f"The test set has {len(self.test)} items; give at least 10 held-out items to judge by.")
         self.draws = min(self.n or len(self.test), 50000)
         self.n = min(len(self.test), self.draws)
         self.test = self._part(self.X, "test", self.n)
@@ -170,7 +170,7 @@ class Judge:
         plain = [
             np.concatenate([f, g], 1) for f, g in ((features[:, :0], self.near(fake)), (self.real[:, :0], self.near(self.test)))
         ]
-        found: list[tuple[str, twosample.Detector, Any, Any]] = []
+        found: list[Any] = []
         if self.kind == "text":
             plain = [np.concatenate([p, texts.shapes(t)], 1) for p, t in zip(plain, (fake, self.test), strict=True)]
             found.append(("n-grams", twosample.linear(sparse=True), texts.hashed(fake), texts.hashed(self.test)))

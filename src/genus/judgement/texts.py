@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 from scipy.stats import ks_2samp
@@ -16,7 +17,7 @@ def windows(text: str, length: int) -> list[str]:
     return [text[i : i + length] for i in range(0, len(text) - length + 1, length)]
 
 
-def hashed(texts: list[str], most: int = 3) -> np.ndarray:
+def hashed(texts: list[str], most: int = 3) -> Any:
     """Counts of strings of 1 to `most` characters, hashed into 16384 places and of unit length, a sparse (n, 16384)."""
     return HashingVectorizer(
         analyzer="char", ngram_range=(1, most), n_features=2**14, alternate_sign=False, lowercase=False
