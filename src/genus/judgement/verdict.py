@@ -31,7 +31,7 @@ def findings(row: Row, rows: Iterable[Row], missing: Iterable[str] = ()) -> list
     if row.failed:
         return [Finding(BAD, f"{row.name} failed: {row.failed}")]
     real = next((r for r in rows if r.role == "real"), None)
-    baselines = [r for r in rows if r.role == "baseline" and r is not row and r.name != "resample"]
+    baselines = [r for r in rows if r.role == "baseline" and r is not row and not r.failed and r.name != "resample"]
     found = [*_copying(row), *_told_apart(row, real), *_baselines(row, baselines), *_missing_parts(row, real),
              *_columns(row, real),
              *_utility(row, real), *_modes(row), *_likelihood(row)]  # fmt: skip
