@@ -17,6 +17,7 @@ _PLACES = {
     "Marginals": "genus.families.baseline",
     "Gaussian": "genus.families.baseline",
     "GaussianMixture": "genus.families.mixture",
+    "KernelDensity": "genus.families.kernel",
     "VAE": "genus.families.vae",
     "RealNVP": "genus.families.flow",
     "GAN": "genus.families.gan",
@@ -30,18 +31,19 @@ _PLACES = {
 __all__ = list(_PLACES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from genus.judgement.compare import compare as compare
     from genus.data.load import load as load
-    from genus.judgement.evaluate import evaluate as evaluate
     from genus.families.baseline import Gaussian as Gaussian
     from genus.families.baseline import Marginals as Marginals
     from genus.families.baseline import Resample as Resample
     from genus.families.diffusion import FlowMatching as FlowMatching
     from genus.families.flow import RealNVP as RealNVP
     from genus.families.gan import GAN as GAN
+    from genus.families.kernel import KernelDensity as KernelDensity
     from genus.families.mixture import GaussianMixture as GaussianMixture
     from genus.families.transformer import Transformer as Transformer
     from genus.families.vae import VAE as VAE
+    from genus.judgement.compare import compare as compare
+    from genus.judgement.evaluate import evaluate as evaluate
     from genus.model import Model as Model
     from genus.train.run import Run as Run
 

@@ -12,6 +12,11 @@ def _gaps(rng, values, share=0.15):
     return out
 
 
+def zoned(times):
+    """The same moments, told in Tokyo."""
+    return times.tz_localize("UTC").tz_convert("Asia/Tokyo")
+
+
 MAKERS = {
     "int8": lambda r, n: r.integers(-5, 90, n).astype("int8"),
     "uint16": lambda r, n: r.integers(0, 60000, n).astype("uint16"),
@@ -38,7 +43,7 @@ MAKERS = {
     "many levels": lambda r, n: np.array([f"L{i}" for i in range(400)])[np.minimum(r.zipf(1.4, n), 400) - 1],
     "datetime": lambda r, n: START + pd.to_timedelta(r.integers(0, 900, n), unit="D"),
     "datetime ms": lambda r, n: (START + pd.to_timedelta(r.integers(0, 10**9, n), unit="ms")).astype("datetime64[ms]"),
-    "datetime tz": lambda r, n: (START + pd.to_timedelta(r.integers(0, 9 * 10**6, n), unit="min")).tz_localize("UTC").tz_convert("Asia/Tokyo"),
+    "datetime tz": lambda r, n: zoned(START + pd.to_timedelta(r.integers(0, 9 * 10**6, n), unit="min")),
     "datetime gaps": lambda r, n: pd.Series(START + pd.to_timedelta(r.integers(0, 99, n), unit="h")).where(r.random(n) < 0.8),
     "dates": lambda r, n: pd.Series((START + pd.to_timedelta(r.integers(0, 900, n), unit="D")).date, dtype=object),
     "date text": lambda r, n: pd.Series((START + pd.to_timedelta(r.integers(0, 900, n), unit="D")).strftime("%d/%m/%Y")),
@@ -46,7 +51,7 @@ MAKERS = {
     "constant": lambda r, n: np.full(n, 7, dtype="int16"),
     "constant text": lambda r, n: ["same"] * n,
     "empty": lambda r, n: np.full(n, np.nan),
-    "uuid": lambda r, n: [f"{int(a):08x}-{int(b):04x}" for a, b in zip(r.integers(0, 2**32, n), r.integers(0, 2**16, n), strict=True)],
+    "uuid": lambda r, n: [f"{a:08x}-{a % 65521:04x}" for a in r.integers(0, 2**32, n).tolist()],
     "row": lambda r, n: np.arange(1, n + 1),
 }  # fmt: skip
 
@@ -55,6 +60,6 @@ def frame(seed: int, n: int | None = None, names: list[str] | None = None) -> pd
     """A frame of some of the columns above (all where `names` says so), of 2 to 2000 rows."""
     rng = np.random.default_rng(seed)
     n = n or int(rng.choice([2, 3, 7, 25, 60, 200, 700, 2000]))
-    names = names or list(rng.permutation(list(MAKERS))[: rng.integers(3, 12)]) + ["float32"]
+    names = names or [*rng.permutation(list(MAKERS))[: rng.integers(3, 12)], "float32"]
     columns = {name: pd.Series(MAKERS[name](rng, n)) for name in dict.fromkeys(names)}
     return pd.DataFrame(columns)

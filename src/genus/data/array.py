@@ -24,11 +24,12 @@ def checked_array(X: Any, *, estimator: Any = None, reset: bool = True, holes: b
     options: dict[str, Any] = {"ensure_all_finite": False, "dtype": [np.float64, np.float32]}
     try:
         if estimator is not None and getattr(X, "ndim", 2) <= 2:
-            a = validate_data(estimator, X, reset=reset, **options)
+            checked = validate_data(estimator, X, reset=reset, **options)
         else:
-            a = check_array(X, allow_nd=True, **options)
+            checked = check_array(X, allow_nd=True, **options)
     except ValueError as error:
         raise DataError(" ".join(str(error).split())) from None
+    a = np.asarray(checked)
     _check_finite(a, holes)
     return a
 

@@ -76,6 +76,7 @@ def _warn(sentence: str) -> None:
 
 
 def cells(column: Column, leaf: np.ndarray) -> list[np.ndarray]:
+    """The record's cells of leaves: the token, and the place inside it where the column has one."""
     token = column.token[leaf]
     if not column.fine:
         return [token]
@@ -96,6 +97,7 @@ def log_density(column: Column) -> np.ndarray:
 
 
 def from_real(column: Column, z: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(leaf, share of the leaf below) of reals z: the inverse of the distributional transform."""
     u = torch.special.ndtr(z.double().nan_to_num(0.0)).cpu().numpy()
     end = np.cumsum(column.mass)
     leaf = np.minimum(np.searchsorted(end, u * end[-1], "right"), len(end) - 1)
@@ -104,6 +106,7 @@ def from_real(column: Column, z: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def from_cells(column: Column, token: Tensor, fine: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+    """(leaf, share of the leaf below) of record cells, the share drawn uniformly."""
     start, count = column.starts
     t = token.long().clamp(0, len(start) - 1).cpu().numpy()
     leaf = start[t]

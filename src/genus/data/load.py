@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.util import hash_pandas_object
 
 from genus.data.embedded import EMBEDDED, embedded
 from genus.data.image import is_images
@@ -243,9 +244,9 @@ def _hash(hashed: Any, part: Any) -> None:
         frame = part.to_frame() if isinstance(part, pd.Series) else part
         hashed.update(repr([(str(n), str(t)) for n, t in zip(frame.columns, frame.dtypes, strict=True)]).encode())
         try:
-            rows = pd.util.hash_pandas_object(frame, index=False)
+            rows = hash_pandas_object(frame, index=False)
         except TypeError:
-            rows = pd.util.hash_pandas_object(frame.astype(str), index=False)
+            rows = hash_pandas_object(frame.astype(str), index=False)
         hashed.update(rows.to_numpy().tobytes())
     elif isinstance(part, np.ndarray) and part.dtype.kind not in "OU":
         hashed.update(f"{part.dtype}{part.shape}".encode())

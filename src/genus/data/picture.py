@@ -32,13 +32,12 @@ def grid(images: Any, columns: int | None = None, scale: int | None = None) -> I
         raise UsageError(f"A grid shows images (n, height, width[, channels]), not an array of shape {X.shape}.")
     X = (X[..., None] if X.ndim == 3 else X)[:MOST]
     n, height, width, channels = X.shape
-    columns = min(n, columns or math.ceil(math.sqrt(n)))
-    across: int = columns
-    scale = scale or max(1, round(WIDE / (columns * (width + 1))))
+    across = min(n, columns or math.ceil(math.sqrt(n)))
+    scale = scale or max(1, round(WIDE / (across * (width + 1))))
     X = X.repeat(scale, 1).repeat(scale, 2)
-    rows = math.ceil(n / columns)
+    rows = math.ceil(n / across)
     h, w = height * scale + 1, width * scale + 1
-    sheet = np.full((rows * h + 1, columns * w + 1, channels), 128, np.uint8)
+    sheet = np.full((rows * h + 1, across * w + 1, channels), 128, np.uint8)
     for i, image in enumerate(X):
         top, left = i // across * h + 1, i % across * w + 1
         sheet[top : top + h - 1, left : left + w - 1] = image

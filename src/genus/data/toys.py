@@ -49,6 +49,7 @@ class Blobs:
     sd: float
 
     def generate(self, n: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """n points (n, 2) and which part each came from, None where there are no parts."""
         which = generator.integers(len(self.centres), size=n)
         return self.centres[which] + self.sd * generator.standard_normal((n, 2)), which
 
@@ -69,6 +70,7 @@ class Rings:
     sd: float
 
     def generate(self, n: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """n points (n, 2) and which part each came from, None where there are no parts."""
         which = generator.integers(len(self.radii), size=n)
         angle = generator.uniform(0, 2 * math.pi, n)
         circle = np.array(self.radii)[which, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
@@ -97,6 +99,7 @@ class Moons:
         return np.stack([which + sign * np.cos(t), 0.5 * which + sign * np.sin(t)], -1)
 
     def generate(self, n: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """n points (n, 2) and which part each came from, None where there are no parts."""
         which = generator.integers(2, size=n)
         arc = self.arc(generator.uniform(0, math.pi, n), which)
         return arc + self.sd * generator.standard_normal((n, 2)), which
@@ -119,6 +122,7 @@ class Checkerboard:
     """Uniform on the eight squares of side 2 of a 4×4 board over [−4, 4)² whose row and column sum to an even number."""
 
     def generate(self, n: int, generator: np.random.Generator) -> tuple[np.ndarray, None]:
+        """n points (n, 2) and which part each came from, None where there are no parts."""
         column = generator.integers(4, size=n)
         row = 2 * generator.integers(2, size=n) + column % 2
         return 2.0 * np.stack([column, row], 1) - 4 + 2 * generator.random((n, 2)), None
