@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,21 +17,30 @@ from genus.train.batches import Batches
 from genus.train.budget import Budget
 from genus.train.descend import descend
 from genus.train.duel import duel
+from genus.train.engine import Engine
 from genus.train.expect import expect
 from genus.train.optimiser import clip, make_optimiser, parameter_groups
+from genus.train.pace import Pace
 from genus.train.recipe import Recipe
 from genus.train.run import Run
 from genus.train.schedule import factor
 
 
+def rates(name: str, total: int, warmup: int) -> list[float]:
+    pace = Pace(warmup=warmup)
+    pace.expect(total)
+    return [pace.rate(name, t) for t in range(total)]
+
+
 def test_the_rate_warms_up_linearly_then_follows_its_formula():
-    assert [factor("cosine", t, 100, 10) for t in range(10)] == pytest.approx([(t + 1) / 10 for t in range(10)])
-    assert factor("cosine", 55, 100, 10) == pytest.approx(0.5)
-    assert factor("cosine", 99, 100, 10) == pytest.approx(0.5 * (1 + math.cos(math.pi * 89 / 90)))
-    assert factor("exponential", 100, 100, 0) == pytest.approx(0.01)
-    assert [factor("step", t, 100, 0) for t in (0, 49, 50, 74, 75)] == [1, 1, 0.1, 0.1, 0.01]
-    assert factor("constant", 99, 100, 10) == 1
-    assert factor("cosine", 4, 40, 1000) == 1.0, "warm-up is a tenth of a short run at most"
+    cosine = rates("cosine", 100, 10)
+    assert cosine[:10] == pytest.approx([(t + 1) / 10 for t in range(10)])
+    assert cosine[55] == pytest.approx(0.5)
+    assert cosine[99] == pytest.approx(0.5 * (1 + math.cos(math.pi * 89 / 90)))
+    assert factor("exponential", 1.0) == pytest.approx(0.01)
+    assert [factor("step", p) for p in (0, 0.49, 0.5, 0.74, 0.75)] == [1, 1, 0.1, 0.1, 0.01]
+    assert rates("constant", 100, 10)[99] == 1
+    assert rates("cosine", 40, 1000)[4] == 1.0, "warm-up is a tenth of a short run at most"
 
 
 def test_the_average_follows_its_recurrence_and_never_keeps_the_start():
@@ -111,21 +121,64 @@ def test_clipping_gives_the_norm_and_limits_it():
     assert float(clip(gradients, 5.0)) == pytest.approx(1.0)
 
 
-def test_the_first_budget_to_end_counts_and_minutes_become_steps():
-    assert Budget(Recipe(steps=50, epochs=3), 1000, 100).total == 30
-    assert Budget(Recipe(), 1000, 100).total == Recipe.default_steps
-    budget = Budget(Recipe(minutes=1, steps=10**9), 1000, 100)
-    assert budget.total is None
-    assert budget.calibrate(4, 2.0, 0.1) is None
-    assert budget.calibrate(21, 2.1, 0.1) == 21 + int((60 * 0.97 - 2.1) * 10)
-    assert budget.over(500, 1000, 66.1)
-    with pytest.raises(UsageError, match="minutes"):
-        Budget(Recipe(minutes=0), 10, 1)
+def test_the_first_budget_to_end_counts():
+    assert Budget(Recipe(steps=50, epochs=3), 1000, 100).pace().total == 30
+    assert Budget(Recipe(), 1000, 100).pace().total == Recipe.default_steps
+    assert Budget(Recipe(minutes=1, steps=10**9), 1000, 100).pace().total is None
+    for bad in (Recipe(minutes=0), Recipe(steps=-1), Recipe(epochs=0), Recipe(minutes=math.nan)):
+        with pytest.raises(UsageError, match="must be positive"):
+            Budget(bad, 10, 1)
 
 
-def test_minutes_are_kept_within_a_tenth():
-    _, history = descent(minutes=0.02, steps=None)
-    assert 0.6 * 1.2 < history[-1]["seconds"] < 1.15 * 1.2
+SPEEDS = {  # seconds of a step at time t of a run of 60 seconds
+    "even": lambda t: 0.05,
+    "a slow start": lambda t: 3.0 if t == 0 else 0.5 if t < 3 else 0.05,
+    "a neighbour arrives late": lambda t: 0.05 if t < 40 else 0.15,
+    "a neighbour leaves": lambda t: 0.15 if t < 20 else 0.05,
+    "busy now and then": lambda t: 0.05 if int(t / 7) % 2 else 0.12,
+    "long steps": lambda t: 1.0,
+}
+
+
+@pytest.mark.parametrize("name", SPEEDS)
+@pytest.mark.parametrize("seconds", [60.0, 1.5])
+def test_minutes_end_on_time_with_the_schedule_run_out_whatever_the_speed(monkeypatch, name, seconds):
+    """Time passes only in steps (by the speeds above), in validation and in checkpoints."""
+    now, unit, seen = 100.0, seconds / 60, []
+    monkeypatch.setattr("genus.train.engine.time", SimpleNamespace(perf_counter=lambda: now))
+
+    def passes(amount: float) -> None:
+        nonlocal now
+        now += amount * unit
+
+    net = nn.Linear(1, 1)
+
+    def loss(x, y):
+        passes(SPEEDS[name]((now - 100.0) / unit))
+        return net(x).square().sum(1)
+
+    def check(x, y):
+        passes(0.4)
+        return net(x).square().sum(1)
+
+    engine = Engine({"net": net}, torch.ones(40, 1), None, recipe=Recipe(minutes=seconds / 60, warmup=20),
+                    run=Run(validation=(torch.ones(40, 1), None)), averaged="net")  # fmt: skip
+
+    def step() -> None:
+        engine.update("net", loss)
+        seen.append(engine.optimisers["net"].param_groups[0]["lr"] / 1e-3)
+
+    history = engine.loop(step, check)
+    assert now - 100.0 == pytest.approx(seconds, rel=0.05)
+    assert seen[-1] < 0.02 if len(seen) > 100 else seen[-1] < 0.1
+    peak = seen.index(max(seen))
+    assert max((b - a for a, b in zip(seen[peak:], seen[peak + 1 :], strict=False)), default=0) <= 1e-9, "the rate only falls"
+    assert "validation" in history[-1]
+
+
+def test_minutes_are_kept_on_the_wall():
+    _, history = descent(minutes=0.01, steps=None)
+    assert 0.8 * 0.6 < history[-1]["seconds"] < 1.1 * 0.6
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -5,48 +5,66 @@ from __future__ import annotations
 import math
 
 from genus.errors import UsageError
+from genus.train.pace import Pace
 from genus.train.recipe import Recipe
 
-CALIBRATION = 0.03  # share of the minutes spent before the speed is judged
-LEAST = 5
-SLACK = 1.1
+CALIBRATION = 0.03  # share of the minutes spent before the speed is judged first
+LEAST = 5  # steps before that
+AGAIN = 0.25  # share of the time left after which it is judged anew
+CLOSE = 0.01  # share of the minutes within which a run may end
+SLACK = 1.04
 CHECK_SHARE = 0.1  # of the items trained on, which validation may look at
 
 
 class Budget:
-    """The number of steps of a run of n items in batches.
+    """The length of a run of n items in batches.
 
-    A budget in minutes becomes a number of steps once the first ones have been timed; that number then stays
-    with the run, so that the schedule and a resumed run agree with an uninterrupted one. Past 110 % of the
-    minutes the run stops all the same.
+    A budget in minutes becomes a number of steps once the first ones have been timed. The estimate is made anew at
+    twice the time and then whenever a quarter of the time left has passed, with the cost of validation and
+    checkpoints counted in, so that a run whose speed changes still ends on time with its schedule run out.
     """
 
     def __init__(self, recipe: Recipe, n: int, batch: int) -> None:
         for name in ("steps", "epochs", "minutes"):
             value = getattr(recipe, name)
-            if value is not None and value <= 0:
+            if value is not None and not value > 0:
                 raise UsageError(f"{name} must be positive, not {value}.")
         self.seconds = None if recipe.minutes is None else 60.0 * recipe.minutes
-        self.batch, self.patience = batch, recipe.patience
+        self.batch, self.patience, self.warmup = batch, recipe.patience, recipe.warmup
         limits = [recipe.steps, None if recipe.epochs is None else math.ceil(recipe.epochs * n / batch)]
         known = [limit for limit in limits if limit is not None]
         if not known and self.seconds is None:
             known = [recipe.default_steps]
         self.limit = min(known, default=None)
-        self.total = self.limit if self.seconds is None else None
 
-    def calibrate(self, step: int, elapsed: float, first: float) -> int | None:
-        """The total, once `step` steps in `elapsed` seconds, of which the first took `first`, tell the speed; else None."""
-        assert self.seconds is not None
-        if step < LEAST or elapsed < CALIBRATION * self.seconds:
-            return step if elapsed > self.seconds else None
-        speed = (step - 1) / max(elapsed - first, 1e-9)
-        total = step + int((self.seconds * (1 - CALIBRATION) - elapsed) * speed)
-        return max(step, total if self.limit is None else min(total, self.limit))
+    def pace(self) -> Pace:
+        """The pace of a run at its start; its total is known unless there is a budget in minutes."""
+        pace = Pace(warmup=self.warmup)
+        if self.seconds is None:
+            assert self.limit is not None
+            pace.expect(self.limit)
+        else:
+            pace.due = CALIBRATION * self.seconds
+        return pace
 
-    def over(self, step: int, total: int | None, elapsed: float) -> bool:
+    def adjust(self, pace: Pace, step: int, elapsed: float, every: float) -> None:
+        """Estimate the total after `step` steps in `elapsed` seconds, when it is time to; checkpoints come `every` seconds."""
+        if self.seconds is None:
+            return
+        if step == 1 and pace.total is None:
+            pace.marked, pace.worked = 1, elapsed - pace.aside  # the first step also warms caches up
+        early = pace.total is None and step < LEAST and elapsed < self.seconds
+        if elapsed < pace.due or early:
+            return
+        pace.measure(step, elapsed)
+        total = step + pace.rest((1 - CLOSE) * self.seconds - elapsed, every)
+        pace.expect(total if self.limit is None else max(step, min(total, self.limit)), step)
+        left = self.seconds - elapsed
+        pace.due = elapsed + min(max(AGAIN * left, CLOSE * self.seconds), elapsed)
+
+    def over(self, pace: Pace, step: int, elapsed: float) -> bool:
         """Whether the run is at its end."""
-        return (total is not None and step >= total) or (self.seconds is not None and elapsed > SLACK * self.seconds)
+        return (pace.total is not None and step >= pace.total) or (self.seconds is not None and elapsed > SLACK * self.seconds)
 
     def checks(self, total: int, items: int) -> int:
         """How often to validate on `items`: 2 to 25 times, so that it stays a small part of the work."""

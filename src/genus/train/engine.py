@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,10 +25,10 @@ from genus.train.health import Health
 from genus.train.identity import compare, identity
 from genus.train.interrupt import Interrupted, Request, listening
 from genus.train.optimiser import clip, make_optimiser
+from genus.train.pace import Pace
 from genus.train.progress import Progress
 from genus.train.recipe import Recipe
 from genus.train.run import Run
-from genus.train.schedule import factor
 from genus.train.team import Team, fork, join, launched
 from genus.train.validation import Validation
 
@@ -41,13 +41,12 @@ class State:
 
     Attributes
     ----------
-    step: done. total: None until known. first, elapsed: seconds of the first step and of all. best: validation loss.
+    pace: how long it lasts. step, elapsed: steps and seconds done. best: the least validation loss. best_step: where.
     stale: validations since then. final: whether the nets hold their final weights. history: of the logged steps.
     """
 
+    pace: Pace
     step: int = 0
-    total: int | None = None
-    first: float = 0.0
     elapsed: float = 0.0
     best: float | None = None
     best_step: int = 0
@@ -92,8 +91,8 @@ class Engine:
         self.batches = Batches(x, recipe.batch * self.processes, self.seed)
         self.x, self.y = to_device(x, self.device), None if y is None else y.to(self.device)
         self.budget = Budget(recipe, len(x), self.batches.size)
-        self.state = State(total=self.budget.total)
-        length = 50 if self.state.total is None else max(1, min(250, self.state.total // 100))
+        self.state = State(self.budget.pace())
+        length = 50 if self.budget.seconds else max(1, min(250, (self.state.pace.total or 0) // 100))
         self.health = Health(nets, self.average.values if recipe.ema else [], labels, length)
         self.precision = autocast(recipe.precision, self.device)
         self.best: dict[str, Tensor] | None = None
@@ -158,7 +157,7 @@ class Engine:
         progress = Progress(run.progress if self.team.rank == 0 else False, run.json and self.team.rank == 0)
         began = time.perf_counter() - state.elapsed
         saved = time.perf_counter()
-        while not self.budget.over(state.step, state.total, state.elapsed):
+        while not self.budget.over(state.pace, state.step, state.elapsed):
             self._prepare()
             step()
             self.average.update(state.step)
@@ -166,26 +165,29 @@ class Engine:
             now = time.perf_counter()
             self.clock = now - began
             self._confer()
-            self._calibrate()
+            self.budget.adjust(state.pace, state.step, state.elapsed, run.every)
             if state.step % self.health.length == 0:
                 self._log(self.health.look(state.step))
             if validation and self._due(validation) and self._validate(validation):
                 break
             if now >= progress.due:
-                progress.show(state.step, state.total, self._facts())
+                progress.show(state.step, state.pace.total, self._facts())
             if self._save_due(now - saved):
-                self.save()
+                with self._aside("keep"):
+                    self.save()
                 saved = time.perf_counter()
             if self.stop:
-                progress.close(state.step, state.total, self._facts())
+                progress.close(state.step, state.pace.total, self._facts())
                 self._interrupt()
-        self.health.look(state.step)
-        progress.close(state.step, state.total, self._facts())
+        facts = self.health.look(state.step)
+        if not state.history or state.history[-1]["step"] < state.step:
+            self._log(facts)
+        progress.close(state.step, state.pace.total, self._facts())
 
     def _prepare(self) -> None:
         """The learning rate and the window of this step; in a team also its own noise, which a resumed run draws again."""
         state, recipe = self.state, self.recipe
-        rate = factor(recipe.schedule, state.step, state.total, recipe.warmup)
+        rate = state.pace.rate(recipe.schedule, state.step)
         for group, peak in self.peaks:
             group["lr"] = peak * rate
         self.health.begin()
@@ -203,12 +205,15 @@ class Engine:
         asked = bool(self.run.every_steps) and self.state.step % (self.run.every_steps or 1) == 0
         return self.stop or asked or since >= self.run.every
 
-    def _calibrate(self) -> None:
-        state = self.state
-        if state.step == 1:
-            state.first = state.elapsed
-        if state.total is None:
-            state.total = self.budget.calibrate(state.step, state.elapsed, state.first)
+    @contextmanager
+    def _aside(self, name: str) -> Iterator[None]:
+        """Time what is not a step: a validation (`check`) or a checkpoint (`keep`), by all clocks of the team."""
+        began = time.perf_counter()
+        yield
+        if self.budget.seconds and (self.team.size == 1 or name == "check"):
+            seconds = self.team.agree(time.perf_counter() - began)
+            setattr(self.state.pace, name, seconds)
+            self.state.pace.aside += seconds
 
     def _interrupt(self) -> None:
         kept = (
@@ -216,24 +221,25 @@ class Engine:
             if self.run.folder
             else "nothing is kept"
         )
-        message = f"Stopped at step {self.state.step} of {self.state.total or '?'}; {kept}."
+        message = f"Stopped at step {self.state.step} of {self.state.pace.total or '?'}; {kept}."
         raise Interrupted(message, self.request.number or signal.SIGTERM)
 
     # -- validation and history ---------------------------------------------------------------------------
 
     def _due(self, validation: Validation) -> bool:
-        state = self.state
-        if state.total is None:
+        pace = self.state.pace
+        if pace.total is None:
             return False
-        gap = max(1, state.total // self.budget.checks(state.total, len(validation)))
-        return state.step % gap == 0 or state.step == state.total
+        pace.checks = pace.checks or self.budget.checks(pace.total, len(validation))
+        before, pace.checked = pace.checked, int(pace.share(self.state.step) * pace.checks)
+        return pace.checked > before
 
     def _validate(self, validation: Validation) -> bool:
         """Check the averaged weights; keep them if they are the best so far; True when patience has ended."""
         state = self.state
         self.health.look(state.step)
         self.net.eval()
-        with self.average.lent():
+        with self._aside("check"), self.average.lent():
             value = self.team.agree(validation())
             if state.best is None or value < state.best:
                 state.best, state.best_step, state.stale = value, state.step, 0
@@ -275,7 +281,7 @@ class Engine:
         self.health.look(self.state.step)
         content: dict[str, Any] = {
             "identity": self.identity,
-            "state": vars(self.state),
+            "state": asdict(self.state),
             "nets": {name: dict(net.state_dict()) for name, net in self.nets.items()},
             "dice": dice.state(),
         }
@@ -295,7 +301,7 @@ class Engine:
         if content is None:
             return
         compare(content["identity"], self.identity, self.run.folder)
-        self.state = State(**content["state"])
+        self.state = State(**content["state"] | {"pace": Pace(**content["state"]["pace"])})
         for name, net in self.nets.items():
             net.load_state_dict(content["nets"][name])
         if not self.state.final:
