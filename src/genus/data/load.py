@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.util import hash_pandas_object
 
 from genus.data.embedded import EMBEDDED, embedded
 from genus.data.image import is_images
@@ -239,14 +238,17 @@ def _column(data: Dataset, name: str) -> None:
         raise UsageError(f"{data.source} has no column {name!r}.{nearest(name, map(str, data.X.columns))}")
 
 
+hash_rows: Any = pd.util.hash_pandas_object  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _hash(hashed: Any, part: Any) -> None:
     if isinstance(part, pd.DataFrame | pd.Series):
         frame = part.to_frame() if isinstance(part, pd.Series) else part
         hashed.update(repr([(str(n), str(t)) for n, t in zip(frame.columns, frame.dtypes, strict=True)]).encode())
         try:
-            rows = hash_pandas_object(frame, index=False)
+            rows = hash_rows(frame, index=False)
         except TypeError:
-            rows = hash_pandas_object(frame.astype(str), index=False)
+            rows = hash_rows(frame.astype(str), index=False)
         hashed.update(rows.to_numpy().tobytes())
     elif isinstance(part, np.ndarray) and part.dtype.kind not in "OU":
         hashed.update(f"{part.dtype}{part.shape}".encode())
