@@ -19,6 +19,7 @@ FAMILIES = {
     "marginals": "genus.families.baseline:Marginals",
     "gaussian": "genus.families.baseline:Gaussian",
     "mixture": "genus.families.mixture:GaussianMixture",
+    "kernel": "genus.families.kernel:KernelDensity",
     "vae": "genus.families.vae:VAE",
     "flow": "genus.families.flow:RealNVP",
     "gan": "genus.families.gan:GAN",

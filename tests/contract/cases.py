@@ -16,6 +16,7 @@ TINY: dict[str, dict[str, Any]] = {
     "marginals": {},
     "gaussian": {},
     "mixture": {"components": 2, "steps": 3},
+    "kernel": {},
     "vae": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "flow": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "gan": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
