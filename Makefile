@@ -31,6 +31,7 @@ scoreboard: $(ENV)
 
 docs: $(ENV)
 	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
+	$(BIN)/python docs/render_families.py
 	$(BIN)/mkdocs build --strict
 
 format: $(ENV)
