@@ -135,6 +135,7 @@ class Model(BaseEstimator, ABC):
             "genus": FORMAT,
             "family": f"{type(self).__module__}:{type(self).__qualname__}",
             "fields": store.freeze(fields, tensors, "fields"),
+            "factories": sorted(k for k, v in self.get_params(deep=False).items() if callable(v)),
             "space": self.space_.to_json(),
             "codec": {"kind": self.codec_.kind, "state": store.freeze(vars(self.codec_), tensors, "codec")},
             "condition": store.freeze(vars(self.condition_), tensors, "condition") if self.condition_ else None,
@@ -159,6 +160,12 @@ class Model(BaseEstimator, ABC):
         if store.digest(content) != body["sha256"]:
             raise RunError(f"{folder / 'model.safetensors'} has changed since it was written (its hash differs): restore it.")
         tensors = store.unpack_tensors(content, str(folder / "model.safetensors"))
+        missing = [name for name in body.get("factories", []) if fields.get(name) is None]
+        if missing:
+            raise RunError(
+                f"{folder} was saved with a {missing[0]} of its own, which a file cannot hold: "
+                f"give it again, genus.Model.load({str(folder)!r}, {missing[0]}=...)."
+            )
         family = _family(body["family"])
         model = family(**(store.thaw(body["fields"], tensors) | fields))
         model.space_ = space_from_json(body["space"])
@@ -173,7 +180,8 @@ class Model(BaseEstimator, ABC):
             model._build()
         for name in body["modules"]:
             module: nn.Module = getattr(model, name)
-            module.load_state_dict({k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}/")})
+            state = {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}/")}
+            _load_state(module, state, f"{name} of {folder}")
             module.eval()
         return model
 
@@ -244,6 +252,16 @@ class Model(BaseEstimator, ABC):
 
 def _chunks(n: int, size: int) -> Iterator[Tensor]:
     return (torch.arange(i, min(i + size, n)) for i in range(0, n, size))
+
+
+def _load_state(module: nn.Module, state: dict[str, Tensor], where: str) -> None:
+    try:
+        module.load_state_dict(state)
+    except RuntimeError:
+        raise RunError(
+            f"The weights of {where} do not fit the {type(module).__name__} that was made for them: "
+            "give the factory it was fitted with."
+        ) from None
 
 
 def _family(name: str) -> type[Model]:

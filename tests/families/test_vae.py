@@ -5,10 +5,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from genus.capability import capabilities
 from genus.errors import UsageError
 from genus.families.vae import VAE, Coder, _kl
+from genus.nets.heads import head_for
 from genus.space import Space
 
 QUICK = {"size": "small", "batch": 64}
@@ -121,7 +123,7 @@ def test_a_collapsed_posterior_is_announced():
 
 
 def test_the_kl_warms_up_by_a_counter_that_is_saved():
-    net = Coder(Space("real", (2,)), 2, "small", 0, 0.0, 0.01).train()
+    net = Coder(2, head_for(Space("real", (2,))), nn.Linear(2, 4), nn.Linear(2, 4)).train()
     weights = [net.warm(4) for _ in range(6)]
     assert weights == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     assert int(net.state_dict()["steps"]) == 6

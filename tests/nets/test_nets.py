@@ -6,7 +6,8 @@ import torch
 from genus.errors import DataError, UsageError
 from genus.nets.conv import ConvDecoder, ConvEncoder
 from genus.nets.critic import Critic, deviation
-from genus.nets.default import decoder_for, encoder_for, generator_for
+from genus.nets.default import decoder_for, encoder_for
+from genus.nets.generator import generator_for
 from genus.nets.heads import Logistics, head_for
 from genus.nets.mlp import MLP
 from genus.space import Record, Space

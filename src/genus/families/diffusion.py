@@ -48,7 +48,8 @@ class FlowMatching(Recipe, Estimate, Latent, Conditional, Stepwise):
 
     Attributes
     ----------
-    net_: v(x, t, y), where y is (condition, 1), or zeros when hidden.
+    net_: v(x, t, y), where y is (condition, 1), or zeros when hidden, and None without a condition; a net of your own
+    is called likewise and gives (n, *space).
 
     Reference: Y. Lipman et al. 2023, Flow matching for generative modeling, https://arxiv.org/abs/2210.02747;
     X. Liu et al. 2023, Flow straight and fast, https://arxiv.org/abs/2209.03003
@@ -80,8 +81,8 @@ class FlowMatching(Recipe, Estimate, Latent, Conditional, Stepwise):
 
     def _build(self) -> None:
         shape, condition = self.space_.shape, self.width_y + 1 if self.width_y else 0
-        if self.net is not None:
-            self.net_: nn.Module = self.net(self.space_, condition)
+        self.net_: nn.Module = self._own_net(self.space_, condition)
+        if self.net_ is not None:
             return
         (width, depth), (maps, blocks) = SIZES[self.size]
         if not self._picture:

@@ -47,7 +47,8 @@ class RealNVP(Recipe, Density, Latent, Conditional):
 
     Attributes
     ----------
-    net_: the Chain of bijections.
+    net_: the Chain of bijections. A net of your own is a `maths.bijection.Bijection`: net(x, y) → (z (n, size), log_det
+    (n,)), net.inverse(z, y) → (x, log_det), net.settle(x, y) once before training; a bounded Space wants a `Logit` first.
 
     Reference: L. Dinh, J. Sohl-Dickstein and S. Bengio 2017, Density estimation using Real NVP,
     https://arxiv.org/abs/1605.08803
@@ -89,13 +90,17 @@ class RealNVP(Recipe, Density, Latent, Conditional):
         return self.layers or layers, self.width or width, depth
 
     def _build(self) -> None:
+        own = self._own_net(self.space_, self.width_y, ("inverse", "settle"))
+        self.net_: Chain = own or self._chain()
+
+    def _chain(self) -> Chain:
         bounds, shape = getattr(self.space_, "bounds", None), self.space_.shape
         links: list[Bijection] = [Logit(*bounds)] if bounds else []
         if self._picture:
             links.append(self._levels((shape[0], shape[1], shape[2]), self.scales))
         else:
             links += [Flatten(shape), self._vector(self.space_.size)]
-        self.net_ = Chain(links)
+        return Chain(links)
 
     def _transform(self, features: int) -> Elementwise:
         """A single entry always takes a spline: an affine map of it could only be a normal."""

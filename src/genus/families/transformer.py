@@ -46,7 +46,8 @@ class Transformer(Recipe, Density, Partial, Conditional):
 
     Attributes
     ----------
-    net_: the Autoregression. order_: (entries,) which entry is read when.
+    net_: the Autoregression; a net of your own has its forward, begin, read, embed and decoder.
+    order_: (entries,) which entry is read when.
 
     Reference: Vaswani et al. 2017, Attention is all you need, https://arxiv.org/abs/1706.03762; Radford et al. 2019,
     Language models are unsupervised multitask learners; Chen et al. 2020, Generative pretraining from pixels,
@@ -119,8 +120,9 @@ class Transformer(Recipe, Density, Partial, Conditional):
         if isinstance(space, Record):
             self.order_ = torch.tensor(_few_first(space) if self.order == "few" else range(space.size))
             space = Record(tuple(space.fields[i] for i in self.order_.tolist()))
-        options: dict[str, Any] = {"activation": self.activation, "qk_norm": self.qk_norm}
-        self.net_: Autoregression = autoregression(space, self.width_y, **self._shape(), dropout=self._dropout, **options)
+        options: dict[str, Any] = {"activation": self.activation, "qk_norm": self.qk_norm, "dropout": self._dropout}
+        own = self._own_net(space, self.width_y, ("begin", "read", "embed", "decoder"))
+        self.net_: Autoregression = own or autoregression(space, self.width_y, **self._shape(), **options)
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
         x = drawn(x)

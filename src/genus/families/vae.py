@@ -43,7 +43,8 @@ class VAE(Recipe, Bound, Latent, Conditional):
 
     Attributes
     ----------
-    net_: encoder, decoder and head. active_: how many latent units the data use. kl_: (latent,) nats a unit.
+    net_: the Coder: encoder, decoder and head. A net of your own is one, Coder(latent, head, encoder, decoder).
+    active_: how many latent units the data use. kl_: (latent,) nats a unit.
 
     Reference: D. P. Kingma and M. Welling 2014, Auto-encoding variational Bayes, https://arxiv.org/abs/1312.6114
     """
@@ -68,8 +69,14 @@ class VAE(Recipe, Bound, Latent, Conditional):
             raise UsageError(f"floor is a standard deviation: give a positive number, not {self.floor}.")
 
     def _build(self) -> None:
-        latent = self.latent or _latent_for(self.space_)
-        self.net_ = Coder(self.space_, latent, self.size, self.width_y, self.dropout, self.floor)
+        own = self._own_net(self.space_, self.width_y, ("latent", "posterior", "decoder", "head", "warm", "moved"))
+        self.net_: Coder = own or self._coder()
+
+    def _coder(self) -> Coder:
+        latent, head = self.latent or _latent_for(self.space_), head_for(self.space_, floor=self.floor)
+        options: dict[str, Any] = {"size": self.size, "condition": self.width_y, "dropout": self.dropout}
+        encoder = encoder_for(self.space_, 2 * latent, **options)
+        return Coder(latent, head, encoder, decoder_for(self.space_, latent, head.raw, **options))
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
         self.history_ = descend(self.net_, self._loss, x, y, recipe=self, run=run, evaluate=self._negative_bound)
@@ -146,16 +153,19 @@ class VAE(Recipe, Bound, Latent, Conditional):
 
 
 class Coder(nn.Module):
-    """The nets of a VAE: encoder, decoder and the likelihood's head, and how many steps they have been trained."""
+    """The nets of a VAE, and how many steps they have been trained.
+
+    Parameters
+    ----------
+    latent: numbers in a code. head: p(x | raw). encoder: x, y ↦ (n, 2 latent), means and log deviations of q(z | x).
+    decoder: z, y ↦ raw (n, *head.raw).
+    """
 
     steps: Tensor
 
-    def __init__(self, space: AnySpace, latent: int, size: Any, condition: int, dropout: float, floor: float) -> None:
+    def __init__(self, latent: int, head: Head, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
-        self.latent = latent
-        self.head: Head = head_for(space, floor=floor)
-        self.encoder = encoder_for(space, 2 * latent, size=size, condition=condition, dropout=dropout)
-        self.decoder = decoder_for(space, latent, self.head.raw, size=size, condition=condition, dropout=dropout)
+        self.latent, self.head, self.encoder, self.decoder = latent, head, encoder, decoder
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def posterior(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:

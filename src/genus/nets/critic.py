@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from genus.nets.default import Size, encoder_for
+from genus.nets.default import Size, encoder_for, is_image
+from genus.nets.generator import WIDTH, pictured
+from genus.nets.mlp import Plain
 from genus.space import AnySpace
 
 FEATURES = {"small": 64, "base": 128, "large": 256}
@@ -17,7 +19,7 @@ class Critic(nn.Module):
 
     Parameters
     ----------
-    space: of the items. size: of the net. condition: features of y. minibatch_std: append the deviation.
+    space: of the items, real. size: of the net. condition: features of y. minibatch_std: append the deviation.
 
     References: T. Miyato and M. Koyama 2018, cGANs with projection discriminator, https://arxiv.org/abs/1802.05637 ·
     T. Karras et al. 2018, Progressive growing of GANs, https://arxiv.org/abs/1710.10196
@@ -27,20 +29,22 @@ class Critic(nn.Module):
 
     def __init__(self, space: AnySpace, *, size: Size = "base", condition: int = 0, minibatch_std: bool = True) -> None:
         super().__init__()
-        width = FEATURES[size]
-        self.body = encoder_for(space, width, size=size, activation="leaky")
-        self.deviation = minibatch_std
+        if pictured(space):
+            width = FEATURES[size]
+            self.body: nn.Module = encoder_for(space, width, size=size, activation="leaky")
+        else:
+            width = WIDTH[size] * (2 if is_image(space) else 1)
+            self.body = Plain(space.size, width, width=width, layers=2)
         self.act = nn.LeakyReLU(0.2)
-        self.mix = nn.Linear(width + int(minibatch_std), width)
+        self.mix = nn.Linear(width + 1, width) if minibatch_std else None
         self.score = nn.Linear(width, 1)
         self.project = nn.Linear(condition, width, bias=False) if condition else None
         self.register_buffer("turns", torch.zeros((), dtype=torch.int64))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         features = self.act(self.body(x))
-        if self.deviation:
-            features = torch.cat([features, deviation(features)], 1)
-        features = self.act(self.mix(features))
+        if self.mix is not None:
+            features = self.act(self.mix(torch.cat([features, deviation(features)], 1)))
         score = self.score(features)[:, 0]
         if self.project is not None and y is not None:
             score = score + (features * self.project(y)).sum(1)

@@ -150,24 +150,6 @@ class Grouped(nn.Module):
         return self.body(z, y).unflatten(1, self.raw[:2])
 
 
-def generator_for(
-    space: AnySpace, inputs: int, *, size: Size = "base", condition: int = 0, activation: str = "silu"
-) -> nn.Module:
-    """The net we would choose for noise (n, inputs) ↦ items (n, *space) of a real Space, not yet bounded."""
-    return Generator(decoder_for(space, inputs, (1, *space.shape), size=size, condition=condition, activation=activation))
-
-
-class Generator(nn.Module):
-    """A decoder with one parameter an entry: the entry itself."""
-
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.body(z, y)[:, 0]
-
-
 def half(device: torch.device | str = "cpu", precision: str = "auto") -> AbstractContextManager[object]:
     """bfloat16 arithmetic for the nets inside, where the processor has it (2 to 3 times faster); else nothing.
 

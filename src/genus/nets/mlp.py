@@ -93,3 +93,32 @@ class MLP(nn.Module):
         for block in self.blocks:
             h = block(h)
         return self.leave(self.act(self.norm(h)))
+
+
+class Plain(nn.Module):
+    """A multilayer perceptron without short cuts or normalisation, x (n, …), y (n, condition) ↦ (n, outputs).
+
+    What small adversarial nets take: a short cut from the input holds a generator back from tearing its noise apart.
+
+    Parameters
+    ----------
+    inputs, outputs: features in and out. width, layers: of the hidden layers. condition: features of y, 0 for none.
+
+    >>> Plain(2, 5, condition=3)(torch.zeros(4, 2), torch.zeros(4, 3)).shape
+    torch.Size([4, 5])
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, width: int = 128, layers: int = 3, condition: int = 0, activation: str = "leaky"
+    ) -> None:
+        super().__init__()
+        self.enter = nn.Linear(inputs + condition, width)
+        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(layers - 1))
+        self.leave, self.act = nn.Linear(width, outputs), activation_of(activation)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        x = x.flatten(1)
+        h = self.act(self.enter(x if y is None else torch.cat([x, y], 1)))
+        for layer in self.hidden:
+            h = self.act(layer(h))
+        return self.leave(h)

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from torch import nn
+
+from genus.errors import UsageError
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Recipe:
@@ -13,7 +17,8 @@ class Recipe:
 
     Parameters
     ----------
-    size: of the default nets. net: a factory that replaces them.
+    size: of the default nets. net: a factory, called as net(space, condition) with the Space and how many numbers the
+    net is told as condition, whose module replaces the family's `net_` and keeps to its interface (see Attributes).
     steps, epochs, minutes: the budget; the first to end stops the run. The family's own default when all are None.
     batch: items a step and process. lr: the peak learning rate. optimizer: its name. weight_decay: of matrices only.
     momentum: of SGD and RMSprop, β₁ of Adam. beta2: of Adam.
@@ -45,3 +50,18 @@ class Recipe:
     patience: int = 0
     device: str = "auto"
     precision: Literal["auto", "f32", "bf16"] = "auto"
+
+    def _own_net(self, space: Any, condition: int, offers: tuple[str, ...] = ()) -> Any:
+        """The module that `net` makes, None where there is no factory; raises UsageError unless it has what `offers` names."""
+        if self.net is None:
+            return None
+        made, family = self.net(space, condition), type(self).__name__
+        if not isinstance(made, nn.Module):
+            raise UsageError(f"net(space, condition) must make a torch.nn.Module, but gave {type(made).__name__}.")
+        lacking = [name for name in offers if not hasattr(made, name)]
+        if lacking:
+            raise UsageError(
+                f"{family} also needs {', '.join(lacking)} of its net, which {type(made).__name__} lacks: "
+                f"see net_ in help(genus.{family})."
+            )
+        return made
