@@ -56,6 +56,7 @@ class Columns:
 
     @classmethod
     def of(cls, frame: Any) -> Self:
+        """The columns of `frame`, which becomes the reference."""
         self = cls(list(frame.columns))
         for name in self.names:
             column = frame[name]

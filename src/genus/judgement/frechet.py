@@ -33,7 +33,7 @@ def _overlap(x: np.ndarray, y: np.ndarray) -> float:
             return float(np.sqrt(np.clip(values, 0, None)).sum())
         except LinAlgError:
             x, y = np.asarray(np.linalg.qr(x, mode="r")), np.asarray(np.linalg.qr(y, mode="r"))
-    return float(svdvals(x @ y.T).sum() / np.sqrt((n - 1) * (m - 1)))
+    return float(np.sum(np.asarray(svdvals(x @ y.T))) / np.sqrt((n - 1) * (m - 1)))
 
 
 def frechet(a: np.ndarray, b: np.ndarray, *, seed: int = 0) -> tuple[float, float, float, tuple[str, ...]]:

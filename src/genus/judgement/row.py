@@ -42,10 +42,12 @@ class Row:
         return next((s for s in self.scores if s.metric == metric and (kind is None or s.kind == kind)), None)
 
     def value(self, metric: str, default: float = float("nan")) -> float:
+        """The number of that metric, `default` where it was not measured."""
         score = self.get(metric)
         return default if score is None else score.value
 
     def to_json(self) -> dict[str, Any]:
+        """Everything but the samples, as JSON."""
         return {
             "name": self.name, "role": self.role, "failed": self.failed, "silent": self.silent, "seconds": self.seconds,
             "fields": {k: v if isinstance(v, bool | int | float | str | None) else str(v) for k, v in self.fields.items()},

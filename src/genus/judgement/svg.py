@@ -12,10 +12,12 @@ COLOURS = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var
 
 
 def svg(width: float, height: float, body: str, label: str) -> str:
+    """A drawing that scales down to its frame, with words for those who do not see it."""
     return f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}" style="max-width:{width:.0f}px">{body}</svg>'
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", css: str = "") -> str:
+    """Words at a place, anchored at their start, middle or end."""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{css}">{escape(words)}</text>'
 
 

@@ -23,10 +23,12 @@ class ImageNet(nn.Module):
         self.out = nn.Linear(WIDTH, classes)
 
     def features(self, x: Tensor) -> Tensor:
+        """The hidden layer, (n, 64)."""
         h = F.max_pool2d(F.relu(self.first(x)), 2) if min(x.shape[2:]) >= 8 else F.relu(self.first(x))
         return F.relu(self.hidden(F.adaptive_max_pool2d(F.relu(self.second(h)), 4).flatten(1)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, classes) of images (n, C, H, W)."""
         return self.out(self.features(x))
 
 
