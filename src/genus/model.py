@@ -24,6 +24,7 @@ from genus.space import AnySpace, space_from_json
 from genus.train.run import Run
 
 FORMAT = 1
+TENSORS = f"model-{'[0-9a-f]' * 16}.safetensors"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -121,7 +122,7 @@ class Model(BaseEstimator, ABC):
 
     @final
     def save(self, path: str | Path) -> None:
-        """Write `model.json` and `model.safetensors` into the folder `path`."""
+        """Write `model.json`, and the tensors it names, into the folder `path`; a model there is replaced at one blow."""
         check_is_fitted(self, "space_")
         folder = Path(path)
         tensors: dict[str, Tensor] = {}
@@ -143,8 +144,13 @@ class Model(BaseEstimator, ABC):
             "modules": sorted(modules),
         }
         content = store.pack_tensors(tensors)
-        body["sha256"] = store.write(folder / "model.safetensors", content)
+        body["sha256"] = store.digest(content)
+        body["tensors"] = f"model-{body['sha256'][:16]}.safetensors"
+        store.write(folder / body["tensors"], content)
         store.write(folder / "model.json", store.to_json(body))
+        for old in folder.glob(TENSORS):
+            if old.name != body["tensors"]:
+                old.unlink(missing_ok=True)
 
     @staticmethod
     @final
@@ -156,10 +162,11 @@ class Model(BaseEstimator, ABC):
         body = store.from_json(store.read(folder / "model.json"), str(folder / "model.json"))
         if not isinstance(body, dict) or body.get("genus") != FORMAT:
             raise RunError(f"{folder / 'model.json'} is not a model of this genus (format {FORMAT}).")
-        content = store.read(folder / "model.safetensors")
+        file = folder / Path(str(body.get("tensors"))).name
+        content = store.read(file)
         if store.digest(content) != body["sha256"]:
-            raise RunError(f"{folder / 'model.safetensors'} has changed since it was written (its hash differs): restore it.")
-        tensors = store.unpack_tensors(content, str(folder / "model.safetensors"))
+            raise RunError(f"{file} has changed since it was written (its hash differs): restore it from a copy, or fit again.")
+        tensors = store.unpack_tensors(content, str(file))
         missing = [name for name in body.get("factories", []) if fields.get(name) is None]
         if missing:
             raise RunError(

@@ -33,9 +33,11 @@ def write(path: Path, content: bytes) -> str:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         _sync_folder(path.parent)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             free = shutil.disk_usage(path.parent).free / 2**20
             raise RunError(
@@ -44,6 +46,11 @@ def write(path: Path, content: bytes) -> str:
             ) from None
         raise RunError(f"Cannot write {path}: {error.strerror}. Choose another place with -o.") from None
     return digest(content)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether it is a file that `write` had begun when its process was killed."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 def digest(content: bytes) -> str:

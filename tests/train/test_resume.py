@@ -9,11 +9,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from train_fits import contest, descent, same, without_time
 
-from genus.errors import RunError
+from genus import GaussianMixture
+from genus.errors import RunError, UsageError
+from genus.maths.mixing import expectation
 from genus.train.interrupt import Interrupted
+from genus.train.run import Run
 
 HERE = Path(__file__).parent
 
@@ -39,6 +44,39 @@ def test_a_stopped_duel_ends_in_the_same_weights(tmp_path, stop_at):
     weights, resumed = contest(tmp_path)
     assert same(weights, whole)
     assert without_time(resumed) == without_time(history)
+
+
+def test_a_stopped_mixture_ends_in_the_same_numbers(tmp_path, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(300, 3)) ** 3
+    fresh = lambda: GaussianMixture(components=4, tol=0, steps=25, restarts=2, seed=3)  # noqa: E731
+    whole, calls = fresh().fit(X), 0
+
+    def stopping(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls in (9, 60):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return expectation(*arguments, **options)
+
+    monkeypatch.setattr("genus.families.mixture.expectation", stopping)
+    for place in ("step 9 of at most 25", "step 16 of at most 25"):
+        with pytest.raises(Interrupted, match=place):
+            fresh().fit(X, run=Run(tmp_path))
+        calls = 27 if calls == 9 else calls
+    resumed = fresh().fit(X, run=Run(tmp_path))
+    assert torch.equal(resumed.mean_, whole.mean_)
+    assert torch.equal(resumed.covariance_, whole.covariance_)
+    assert without_time(resumed.history_) == without_time(whole.history_)
+    with pytest.raises(RunError, match="another components"):
+        GaussianMixture(components=5, tol=0, steps=25, restarts=2, seed=3).fit(X, run=Run(tmp_path))
+
+
+def test_a_mixture_stops_climbing_when_its_minutes_are_over():
+    X = np.random.default_rng(0).normal(size=(400, 6))
+    model = GaussianMixture(components=8, tol=-1, steps=10**9, minutes=0.005).fit(X)
+    assert 0.1 < model.history_[-1]["seconds"] < 0.5
+    with pytest.raises(UsageError, match="minutes"):
+        GaussianMixture(minutes=0).fit(X)
 
 
 def test_a_finished_run_gives_its_weights_without_a_step(tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,10 @@ from genus.data.load import Dataset, load
 from genus.data.split import Split, split
 from genus.errors import RunError, UsageError, nearest
 from genus.model import Model
+from genus.train.team import launched
 
 FORMAT = 1
+WAIT = 120  # seconds for the process of rank 0
 
 
 @dataclass
@@ -51,14 +55,24 @@ class Folder:
         """Claim the folder, or check that it holds this very run; never overwrites another."""
         if self.path.is_file():
             raise UsageError(f"{self.path} is a file; -o wants a folder.")
+        if not leads():
+            self._wait()
         if (self.path / "run.json").is_file():
             return self._same(description)
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and any(not store.is_temporary(path) for path in self.path.iterdir()):
             raise UsageError(f"{self.path} is not empty and not a run folder: choose another -o.")
         versions = {name: importlib.metadata.version(name) for name in ("genus", "torch", "numpy")}
         body = {"format": FORMAT, **description, "versions": versions | {"python": platform.python_version()}}
         store.write(self.path / "run.json", store.to_json(body))
         return None
+
+    def _wait(self) -> None:
+        """Until the process of rank 0 has begun the folder."""
+        end = time.monotonic() + WAIT
+        while not (self.path / "run.json").is_file():
+            if time.monotonic() > end:
+                raise RunError(f"{self.path} was not begun by the process of rank 0 within {WAIT} seconds: see what it says.")
+            time.sleep(0.05)
 
     def _same(self, description: dict[str, Any]) -> None:
         old = self.description
@@ -86,6 +100,11 @@ class Folder:
         if data.sha256 != description["data"]["sha256"]:
             return None, "other data than the run was fitted on: all of them are held out"
         return split(X, y, seed=description["fields"].get("seed", 0), time=data.time), "the run's own test split"
+
+
+def leads() -> bool:
+    """Whether this process is the only one or, under torchrun, the one that writes and speaks."""
+    return os.environ.get("RANK", "0") == "0" or not launched()
 
 
 def read_data(source: str, reading: dict[str, Any]) -> Dataset:

@@ -14,7 +14,7 @@ from rich.console import Console
 from genus.capability import Bound, Density, Energy, Estimate, Partial
 from genus.catalogue import family as find_family
 from genus.cli.flags import parse_fields, parse_given
-from genus.cli.folder import Folder, divide, read_data
+from genus.cli.folder import Folder, divide, leads, read_data
 from genus.data.write import write
 from genus.errors import UsageError
 from genus.model import Model
@@ -53,6 +53,7 @@ def fit_run(
         "command": command, "family": family, "fields": model.get_params(deep=False), "condition": condition,
         "data": {"source": origin, "sha256": data.sha256, "reading": reading},
     })  # fmt: skip
+    console.quiet = not leads()
     if folder.finished:
         console.print(f"{folder.path} is finished already; nothing was changed. Next: genus sample {folder.path} -n 16")
         return
@@ -60,13 +61,12 @@ def fit_run(
     parts = folder.split(data, X, y, model.seed)
     run = Run(folder=folder.path, progress=False if quiet else None, every=every, devices=devices)
     model.fit(*parts.train, validation=parts.validation, run=run)
-    model.save(folder.path)
+    if leads():
+        model.save(folder.path)
     console.print(f"{folder.path}: done. Next: genus sample {folder.path} -n 16")
 
 
-def sample_run(
-    path: Path, n: int, output: Path | None, given: list[str], seed: int | None, temperature: float | None
-) -> None:
+def sample_run(path: Path, n: int, output: Path | None, given: list[str], seed: int | None, temperature: float | None) -> None:
     """Draw n items and write or show them."""
     model = Folder(path).model()
     if temperature is not None:

@@ -16,7 +16,8 @@ from genus.maths.kmeans import lloyd, nearest, seeds
 from genus.maths.mixing import Mixture, expectation, hard_moments, maximisation
 from genus.maths.normal import complete_normal
 from genus.maths.quantise import Packed, drawn
-from genus.train.expect import expect
+from genus.train.expect import Watch, expect
+from genus.train.identity import identity
 from genus.train.run import Run
 
 COUNTS = (1, 2, 4, 8, 16, 32)  # components tried when the user names none
@@ -39,6 +40,7 @@ class GaussianMixture(Density, Partial, Conditional):
     means: items to start from instead, in the type of X.
     steps: of EM at most. tol: it ends when an item's mean log-likelihood gains less, nats.
     regularise: how many imagined items an entry, of the whole data's variance, are mixed into each covariance.
+    minutes: of fitting at most, half of them for the choice of how many components.
     restarts: runs from other starts, of which the best is kept.
     dtype: of the E-step's arithmetic; "auto" is single unless components are very narrow.
 
@@ -61,6 +63,7 @@ class GaussianMixture(Density, Partial, Conditional):
     steps: int = 100
     tol: float = 1e-4
     regularise: float = 0.02
+    minutes: float | None = None
     restarts: int = 1
     dtype: Literal["auto", "float32", "float64"] = "auto"
 
@@ -90,10 +93,10 @@ class GaussianMixture(Density, Partial, Conditional):
         self.centre_, self.scale_ = data.mean(0), data.std(0, correction=0).clamp_min(1e-9)
         data = ((data - self.centre_) / self.scale_).to(torch.float64 if self.dtype == "float64" else torch.float32)
         self.keys_, group = groups_of(y, len(data))
-        fitted = []
-        for g in range(len(self.keys_)):
-            mine = data[group == g] if len(self.keys_) > 1 else data
-            fitted.append(self._fit_one(mine, run))
+        fitted, watch, labels = [], Watch(self.minutes), len(self.keys_)
+        for g in range(labels):
+            mine = data[group == g] if labels > 1 else data
+            fitted.append(self._fit_one(mine, run, watch, labels - g))
         self._keep(fitted)
 
     @property
@@ -104,29 +107,32 @@ class GaussianMixture(Density, Partial, Conditional):
     def _prior(self) -> float:
         return self.regularise * (len(self.centre_) if self._full else 1)
 
-    def _fit_one(self, x: Tensor, run: Run) -> Mixture:
-        """The mixture of one label's rows."""
+    def _fit_one(self, x: Tensor, run: Run, watch: Watch, labels: int) -> Mixture:
+        """The mixture of one label's rows, in an equal share of the time for the labels still to fit."""
         k = self.components if self.means is None else len(self.means)
         if k is not None and k > len(x):
             raise DataError(f"There are {k} components but only {len(x)} items of a kind: set components to {len(x)} or fewer.")
-        k = k or self._choose_count(x)
+        k = k or self._choose_count(x, run, Watch(None if (half := watch.share(2 * labels)) is None else half / 60 + 1e-9))
         best, mixture = -math.inf, None
-        for _ in range(1 if self.means is not None else self.restarts):
-            candidate, history = self._climb(x, self._start(x, k), run)
+        starts = 1 if self.means is not None else self.restarts
+        for i in range(starts):
+            parts = starts - i + starts * (labels - 1)
+            candidate, history = self._climb(x, self._start(x, k), run, self.steps, watch.share(parts))
             value = expectation(x, candidate, dtype=self._arithmetic)[0]
             if mixture is None or value > best:
                 best, mixture, self.history_ = value, candidate, history
         assert mixture is not None
         return mixture
 
-    def _choose_count(self, x: Tensor) -> int:
+    def _choose_count(self, x: Tensor, run: Run, watch: Watch) -> int:
         """The number of components with the least Schwarz criterion −2 log L + p log n on some of the rows."""
         rows = x[torch.randperm(len(x))[: max(1000, min(TRIED_ON, 10**9 // x.shape[1] ** 2))]]
         best, chosen, worse = math.inf, 1, 0
         for k in COUNTS:
-            if k > 1 and len(rows) < 5 * k:
+            if k > 1 and (len(rows) < 5 * k or watch.share(1) == 0):
                 break
-            mixture, _ = self._climb(rows, self._start(rows, k), Run(), steps=30)
+            aloud = Run(progress=run.progress, json=run.json)
+            mixture, _ = self._climb(rows, self._start(rows, k), aloud, 30, watch.share(1))
             loglik = expectation(rows, mixture, dtype=self._arithmetic)[0] * len(rows)
             value = -2 * loglik + self._freedom(k, x.shape[1]) * math.log(len(rows))
             worse = 0 if value < best else worse + 1
@@ -157,7 +163,9 @@ class GaussianMixture(Density, Partial, Conditional):
     def _arithmetic(self) -> torch.dtype | None:
         return {"auto": None, "float32": torch.float32, "float64": torch.float64}[self.dtype]
 
-    def _climb(self, x: Tensor, mixture: Mixture, run: Run, steps: int | None = None) -> tuple[Mixture, list[dict[str, Any]]]:
+    def _climb(
+        self, x: Tensor, mixture: Mixture, run: Run, steps: int, seconds: float | None
+    ) -> tuple[Mixture, list[dict[str, Any]]]:
         """EM from `mixture` until it gains less than `tol`."""
 
         def step() -> float:
@@ -166,7 +174,13 @@ class GaussianMixture(Density, Partial, Conditional):
             mixture = maximisation(sums, self.covariance, self._prior)
             return value
 
-        history = expect(step, steps=steps or self.steps, tol=self.tol, run=run)
+        def restore(state: dict[str, Any]) -> None:
+            nonlocal mixture
+            mixture = Mixture(**state)
+
+        keep = lambda: {name: getattr(mixture, name) for name in ("log_weight", "mean", "covariance")}  # noqa: E731
+        me = identity(self, {}, x, None, 1) if run.folder else None
+        history = expect(step, steps=steps, tol=self.tol, run=run, seconds=seconds, state=(keep, restore), identity=me)
         return mixture, history
 
     def _keep(self, fitted: list[Mixture]) -> None:
