@@ -14,7 +14,19 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-REQUIRED = ("torch", "numpy", "scikit-learn", "pandas", "pyarrow", "pillow", "safetensors", "typer", "rich", "matplotlib", "jinja2")
+REQUIRED = (
+    "torch",
+    "numpy",
+    "scikit-learn",
+    "pandas",
+    "pyarrow",
+    "pillow",
+    "safetensors",
+    "typer",
+    "rich",
+    "matplotlib",
+    "jinja2",
+)
 EXTRAS = {"distributed": ("lightning_fabric", "several processes"), "hub": ("datasets", "hf:owner/name datasets")}
 
 Finding = tuple[str, str, str, str]
@@ -52,9 +64,9 @@ def _torch() -> list[Finding]:
     load = os.getloadavg()[0]
     rows: list[Finding] = [("ok", "threads", f"{threads} of {cores} cores", "")]
     if os.environ.get("OMP_WAIT_POLICY", "").upper() != "PASSIVE":
-        rows.append(("note", "OpenMP", "threads spin while waiting", "import genus before torch, or export OMP_WAIT_POLICY=PASSIVE"))
+        rows.append(("note", "OpenMP", "threads spin while waiting", "import genus before torch"))
     if load > cores:
-        rows.append(("note", "load", f"{load:.1f} on {cores} cores", "timings will be unreliable; OMP_NUM_THREADS=1 may be faster"))
+        rows.append(("note", "load", f"{load:.1f} on {cores} cores", "timings are unreliable; try OMP_NUM_THREADS=1"))
     if torch.cuda.is_available():
         rows.append(("ok", "GPU", torch.cuda.get_device_name(0), ""))
     elif shutil.which("nvidia-smi"):
@@ -71,7 +83,7 @@ def _torchvision() -> list[Finding]:
     if not broken.returncode:
         return [("ok", "torchvision", importlib.metadata.version("torchvision"), "")]
     last = broken.stderr.strip().splitlines()[-1][:120] if broken.stderr.strip() else "import fails"
-    return [("bad", "torchvision", last, "pip uninstall torchvision (it does not match this torch and breaks packages that try it)")]
+    return [("bad", "torchvision", last, "pip uninstall torchvision: it does not match this torch")]
 
 
 def _extras() -> list[Finding]:
@@ -86,7 +98,7 @@ def _extras() -> list[Finding]:
 def _disk() -> list[Finding]:
     free = shutil.disk_usage(".").free / 2**30
     level = "ok" if free > 2 else "note" if free > 0.5 else "bad"
-    return [(level, "free disk here", f"{free:.1f} GB", "" if level == "ok" else "free some space, or write runs elsewhere with -o")]
+    return [(level, "free disk here", f"{free:.1f} GB", "" if level == "ok" else "free some, or write elsewhere with -o")]
 
 
 LOOKS: tuple[Callable[[], list[Finding]], ...] = (_versions, _torch, _torchvision, _extras, _disk)

@@ -16,7 +16,14 @@ console = Console(stderr=True, highlight=False)
 
 
 def evaluate_run(
-    path: Path, source: str, output: Path | None, reading: dict[str, Any], target: str | None, n: int | None, seed: int, command: str
+    path: Path,
+    source: str,
+    output: Path | None,
+    reading: dict[str, Any],
+    target: str | None,
+    n: int | None,
+    seed: int,
+    command: str,
 ) -> None:
     """Judge one run against held-out data."""
     folder = Folder(path)
