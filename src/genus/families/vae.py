@@ -79,9 +79,12 @@ class VAE(Recipe, Bound, Latent, Conditional):
         return Coder(latent, head, encoder, decoder_for(self.space_, latent, head.raw, **options))
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
-        self.history_ = descend(self.net_, self._loss, x, y, recipe=self, run=run, evaluate=self._negative_bound)
+        rows = torch.arange(min(len(x), 2048))
+        some, cond = x[rows], None if y is None else y[rows]
+        watch = {"evaluate": self._negative_bound, "watch": lambda: self._units(some, cond)}
+        self.history_ = descend(self.net_, self._loss, x, y, recipe=self, run=run, **watch)
         self.net_.eval()
-        self._take_stock(x, y)
+        self._take_stock(some, cond)
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         net = self.net_
@@ -134,15 +137,17 @@ class VAE(Recipe, Bound, Latent, Conditional):
             )
         return net.head.mode(net.decoder(net.moved(z), net.moved(y))).cpu()
 
-    def _take_stock(self, x: Packed, y: Tensor | None) -> None:
-        """Count the latent units in use on up to 2,048 items; warn where none is."""
-        rows = torch.arange(min(len(x), 2048))
+    def _units(self, x: Tensor, y: Tensor | None) -> dict[str, float]:
+        """The KL of a code, in nats, and how many latent units are in use."""
         with torch.no_grad():
-            some, cond = self.net_.moved(x[rows]), self.net_.moved(None if y is None else y[rows])
-            mean, log_scale = self.net_.posterior(some, cond)
+            mean, log_scale = self.net_.posterior(self.net_.moved(x), self.net_.moved(y))
         self.kl_ = _kl(mean, log_scale).mean(0).cpu()
         self.active_ = int((mean.var(0) > ACTIVE).sum())
-        entry: dict[str, Any] = {"kl": float(self.kl_.sum()), "active_units": self.active_}
+        return {"kl": float(self.kl_.sum()), "active_units": self.active_}
+
+    def _take_stock(self, x: Tensor, y: Tensor | None) -> None:
+        """Count the latent units in use at the end; warn where none is."""
+        entry: dict[str, Any] = self._units(x, y)
         self.history_ = [*self.history_[:-1], {**(self.history_[-1] if self.history_ else {}), **entry}]
         if self.active_ == 0:
             warnings.warn(

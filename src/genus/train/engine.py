@@ -33,6 +33,7 @@ from genus.train.team import Team, fork, join, launched
 from genus.train.validation import Validation
 
 Loss = Callable[[Tensor, Tensor | None], Tensor]
+Watch = Callable[[], dict[str, float]]
 
 
 @dataclass
@@ -96,6 +97,7 @@ class Engine:
         self.health = Health(nets, self.average.values if recipe.ema else [], labels, length)
         self.precision = autocast(recipe.precision, self.device)
         self.best: dict[str, Tensor] | None = None
+        self.watch: Watch | None = None
         self.checkpoints = Checkpoints(run.folder, run.next_stage())
         self.request, self.stop, self.clock, self.shared = Request(), False, 0.0, 0.0
 
@@ -117,8 +119,12 @@ class Engine:
         self.health.put(slot, value, norm)
         self.optimisers[name].step()
 
-    def loop(self, step: Callable[[], None], evaluate: Loss | None = None) -> list[dict[str, Any]]:
-        """Repeat `step` until the budget ends, leave the best (or averaged) weights in the nets; returns the history."""
+    def loop(self, step: Callable[[], None], evaluate: Loss | None = None, watch: Watch | None = None) -> list[dict[str, Any]]:
+        """Repeat `step` until the budget ends, leave the best (or averaged) weights in the nets; returns the history.
+
+        At each validation `watch` tells more facts to log; it draws nothing at random.
+        """
+        self.watch = watch
         with self._home() as folder, claimed(folder if self.team.rank == 0 else None):
             self._resume()
             if not self.state.final and self.processes > max(1, self.team.size):
@@ -241,13 +247,14 @@ class Engine:
         self.net.eval()
         with self._aside("check"), self.average.lent():
             value = self.team.agree(validation())
+            seen = self.watch() if self.watch else {}
             if state.best is None or value < state.best:
                 state.best, state.best_step, state.stale = value, state.step, 0
                 self.best = {name: t.detach().clone() for name, t in self.net.state_dict().items()}
             else:
                 state.stale += 1
         self.net.train()
-        self._log({"validation": value})
+        self._log({"validation": value, **seen})
         return 0 < self.recipe.patience <= state.stale
 
     def _log(self, facts: dict[str, float]) -> None:
