@@ -12,7 +12,8 @@ from torch import Tensor
 from genus.capability import Conditional, Density, Latent
 from genus.errors import UsageError
 from genus.maths.bijection import ActNorm, Bijection, Chain, Coupling, Flatten, Logit, Mix, Multiscale, Permute, Squeeze
-from genus.maths.quantise import Packed
+from genus.maths.margins import Margins
+from genus.maths.quantise import Fuzzy, Packed
 from genus.maths.spline import Affine, Elementwise, Spline
 from genus.nets.coupling import ImageTeller, VectorTeller
 from genus.train.descend import descend
@@ -26,6 +27,7 @@ SIZES = {
     "large": ((10, 256, 2), (8, 128, 2)),
 }
 
+WIDEST_MIX = 1024  # entries that are whitened
 LEAST_SIDE = 12  # of an image; smaller ones are vectors, whose dense nets learn faster
 
 
@@ -36,7 +38,8 @@ class RealNVP(Recipe, Density, Latent, Conditional):
     Each layer leaves some entries as they are and moves the others by a monotone map whose parameters a net
     reads off the first (`maths.bijection.Coupling`). Vectors alternate halves between learnt mixings; images
     are squeezed, coupled as checkerboards and by channels, and let half of their channels out at each
-    scale. Bounded data pass a logit first, so that the density is of the data themselves.
+    scale. Bounded images pass a logit first, so that the density is of the data themselves; bounded vectors, and images
+    too small for convolutions, pass to normals entry by entry (`maths.margins`) and are whitened; couplings learn the rest.
 
     Parameters
     ----------
@@ -48,7 +51,8 @@ class RealNVP(Recipe, Density, Latent, Conditional):
     Attributes
     ----------
     net_: the Chain of bijections. A net of your own is a `maths.bijection.Bijection`: net(x, y) → (z (n, size), log_det
-    (n,)), net.inverse(z, y) → (x, log_det), net.settle(x, y) once before training; a bounded Space wants a `Logit` first.
+    (n,)), net.inverse(z, y) → (x, log_det), net.settle(x, y) once before training; a bounded Space wants a
+    `Logit` or `Margins` first.
 
     Reference: L. Dinh, J. Sohl-Dickstein and S. Bengio 2017, Density estimation using Real NVP,
     https://arxiv.org/abs/1605.08803
@@ -95,12 +99,15 @@ class RealNVP(Recipe, Density, Latent, Conditional):
 
     def _chain(self) -> Chain:
         bounds, shape = getattr(self.space_, "bounds", None), self.space_.shape
-        links: list[Bijection] = [Logit(*bounds)] if bounds else []
         if self._picture:
-            links.append(self._levels((shape[0], shape[1], shape[2]), self.scales))
-        else:
-            links += [Flatten(shape), self._vector(self.space_.size)]
-        return Chain(links)
+            logit: list[Bijection] = [Logit(*bounds)] if bounds else []
+            return Chain([*logit, self._levels((shape[0], shape[1], shape[2]), self.scales)])
+        size = self.space_.size
+        links: list[Bijection] = [Flatten(shape)]
+        if bounds:
+            links.append(Margins(size, *bounds))
+        links.append(Mix(size, whiten=True) if bounds and 1 < size <= WIDEST_MIX else ActNorm(size))
+        return Chain([*links, self._vector(size)])
 
     def _transform(self, features: int) -> Elementwise:
         """A single entry always takes a spline: an affine map of it could only be a normal."""
@@ -110,7 +117,7 @@ class RealNVP(Recipe, Density, Latent, Conditional):
     def _vector(self, d: int) -> Bijection:
         layers, width, depth = self._dials()
         transform = self._transform(d)
-        links: list[Bijection] = [ActNorm(d)]
+        links: list[Bijection] = []
         for i in range(layers):
             order = torch.arange(d)
             stay, move = (order[: d // 2], order[d // 2 :]) if i % 2 == 0 or d == 1 else (order[d // 2 :], order[: d // 2])
@@ -148,7 +155,10 @@ class RealNVP(Recipe, Density, Latent, Conditional):
     # -- the hooks ----------------------------------------------------------------------------------------
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
-        first = torch.randperm(len(x))[:1024]
+        for link in self.net_.modules():
+            if isinstance(link, Margins) and isinstance(x, Fuzzy):
+                link.cells = x.steps(link.high - link.low) or link.cells
+        first = torch.randperm(len(x))[: 1024 if self._picture else 8192]
         with torch.no_grad():
             self.net_.settle(x[first], None if y is None else y[first])
         self.history_ = descend(self.net_, self._loss, x, y, recipe=self, run=run, evaluate=self._loss)

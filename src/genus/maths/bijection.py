@@ -151,21 +151,37 @@ class Permute(Bijection):
 class Mix(Bijection):
     """z = W x over features (axis 1), W = P L U with a unit lower L and an upper U of diagonal ±e^s.
 
-    Begins at a random rotation. The log-determinant is the sum of s at every place; the inverse solves two
-    triangular systems in double precision (Kingma and Dhariwal 2018, section 3.2).
+    Begins at a random rotation, or with `whiten` at the map that makes the data's features uncorrelated and of
+    deviation 1 (their covariance drawn by d / (n + d) towards its diagonal). The log-determinant is the sum of s at every
+    place; the inverse solves two triangular systems in double precision (Kingma and Dhariwal 2018, section 3.2).
     """
 
     order: Tensor
     sign: Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, *, whiten: bool = False) -> None:
         super().__init__()
+        self.whiten = whiten
         rotation = torch.linalg.qr(torch.randn(features, features)).Q
         p, lower, upper = torch.linalg.lu(rotation)
         self.register_buffer("order", p.argmax(1))
         self.register_buffer("sign", upper.diagonal().sign())
         self.lower, self.upper = nn.Parameter(lower.tril(-1)), nn.Parameter(upper.triu(1))
         self.log_scale = nn.Parameter(upper.diagonal().abs().clamp_min(1e-6).log())
+
+    @torch.no_grad()
+    def settle(self, x: Tensor, y: Tensor | None = None) -> None:
+        if not self.whiten or len(x) < 2:
+            return
+        rows = x.movedim(1, -1).reshape(-1, x.shape[1]).double()
+        spread = torch.cov(rows.T).reshape(x.shape[1], x.shape[1])
+        few = len(spread) / (len(rows) + len(spread))
+        values, turn = torch.linalg.eigh(spread + few * (torch.diag(spread.diagonal()) - spread))
+        p, lower, upper = torch.linalg.lu((turn / values.clamp_min(1e-6).sqrt()).T)
+        scale = upper.diagonal()
+        for held, value in ((self.order, p.argmax(1)), (self.sign, scale.sign()), (self.lower, lower.tril(-1)),
+                            (self.upper, upper.triu(1)), (self.log_scale, scale.abs().log())):  # fmt: skip
+            held.copy_(value)
 
     def _factors(self) -> tuple[Tensor, Tensor]:
         lower = self.lower.tril(-1) + torch.eye(len(self.lower), dtype=self.lower.dtype, device=self.lower.device)

@@ -50,6 +50,14 @@ class Fuzzy:
         full = isinstance(self.width, Tensor) and self.width.dim() == self.low.dim()
         return Fuzzy(self.low[index], self.width[index] if full else self.width, self.place)  # pyright: ignore[reportIndexIssue]
 
+    def steps(self, length: float) -> int | None:
+        """How many intervals of equal width fill a length of the Space, None where widths differ or do not fill it."""
+        if isinstance(self.width, Tensor):
+            return None
+        ends = self.place(torch.tensor([0.0, self.width], dtype=torch.float64))
+        count = length / float(ends[1] - ends[0]) if self.width else 0.0
+        return round(count) if count > 1 and abs(count - round(count)) < 1e-6 * count else None
+
 
 Packed = Tensor | Fuzzy
 
