@@ -18,11 +18,13 @@ _PLACES = {
     "Gaussian": "genus.families.baseline",
     "GaussianMixture": "genus.families.mixture",
     "KernelDensity": "genus.families.kernel",
+    "BayesianNetwork": "genus.families.bayesnet",
     "VAE": "genus.families.vae",
     "RealNVP": "genus.families.flow",
     "GAN": "genus.families.gan",
     "FlowMatching": "genus.families.diffusion",
     "Transformer": "genus.families.transformer",
+    "Posterior": "genus.posterior",
     "load": "genus.data.load",
     "evaluate": "genus.judgement.evaluate",
     "compare": "genus.judgement.compare",
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from genus.families.baseline import Gaussian as Gaussian
     from genus.families.baseline import Marginals as Marginals
     from genus.families.baseline import Resample as Resample
+    from genus.families.bayesnet import BayesianNetwork as BayesianNetwork
     from genus.families.diffusion import FlowMatching as FlowMatching
     from genus.families.flow import RealNVP as RealNVP
     from genus.families.gan import GAN as GAN
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from genus.judgement.compare import compare as compare
     from genus.judgement.evaluate import evaluate as evaluate
     from genus.model import Model as Model
+    from genus.posterior import Posterior as Posterior
     from genus.train.run import Run as Run
 
 

@@ -20,6 +20,7 @@ FAMILIES = {
     "gaussian": "genus.families.baseline:Gaussian",
     "mixture": "genus.families.mixture:GaussianMixture",
     "kernel": "genus.families.kernel:KernelDensity",
+    "network": "genus.families.bayesnet:BayesianNetwork",
     "vae": "genus.families.vae:VAE",
     "flow": "genus.families.flow:RealNVP",
     "gan": "genus.families.gan:GAN",

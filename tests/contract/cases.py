@@ -17,6 +17,7 @@ TINY: dict[str, dict[str, Any]] = {
     "gaussian": {},
     "mixture": {"components": 2, "steps": 3},
     "kernel": {},
+    "network": {"tabu": 2},
     "vae": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "flow": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "gan": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},

@@ -1,0 +1,365 @@
+"""A Bayesian network of discrete cells: structure by search, tables by counting, questions answered exactly."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from genus.capability import Conditional, Density, Partial
+from genus.errors import DataError, UsageError, nearest
+from genus.maths.graphs import topological
+from genus.maths.groups import group_index, groups_of
+from genus.maths.network import Network
+from genus.maths.ordered import by_rows, grouped
+from genus.maths.quantise import Packed, drawn
+from genus.maths.scores import Scores
+from genus.maths.structure import Rules, climb, tree
+from genus.space import Record, Space
+from genus.train.run import Run
+
+WIDE = 100  # variables above which the structure is a tree unless asked otherwise
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class BayesianNetwork(Density, Partial, Conditional):
+    """A directed graph of discrete cells: p(x) = ∏ᵢ p(xᵢ | parents of i), each factor a table of counts.
+
+    The graph is searched for, or given. Cells of ordered levels (bins of a number) enter it in a few groups of about equal mass;
+    inside its group a level has its own frequency, so that the probability stays exact for every level. A column's
+    second cell depends on its first alone. Any part of an item is completed from the exact joint distribution given the rest,
+    by variable elimination; where that needs too large a table, by likelihood weighting. A condition gives every table a
+    version for each label, drawn towards the table of all.
+
+    Parameters
+    ----------
+    structure: "climb" (hill climbing with a tabu list), "tree" (Chow and Liu's best tree), "given" (`edges` and no
+        others); "auto" climbs up to 100 cells and takes a tree above.
+    edges: pairs (from, to) of columns: all arcs where the structure is given, else arcs it must have.
+    forbidden: pairs (from, to) it must not have.
+    criterion: what the climb maximises: "bic", "aic" or "bdeu".
+    prior: imagined rows of "bdeu".
+    parents: the most a cell may have.
+    cells: entries of the largest table of the climb.
+    tabu: steps that must not be undone, and how many without gain end the climb.
+    bins: groups of an ordered cell in the graph, n^(1/4) but at least 4 and at most 16 when None.
+    smoothing: pseudo-observations a row of a table, spread as the cell's own frequencies.
+
+    Attributes
+    ----------
+    nodes_: the cell of each variable of the graph. fine_cells_: (cell, its first cell) of the second cells.
+    parents_: of each variable. tables_: (g, parents' states …, states) of each.
+    group_: (levels,) each level's state. within_: (states, levels) p(level | state). fine_: p(second cell | first cell).
+    keys_: (g, m) the distinct conditions.
+
+    Reference: C. Chow and C. Liu 1968, https://doi.org/10.1109/TIT.1968.1054142; D. Heckerman, D. Geiger and D. Chickering 1995,
+    https://doi.org/10.1007/BF00994016; D. Koller and N. Friedman 2009, Probabilistic graphical models
+    """
+
+    accepts: ClassVar[tuple[str, ...]] = ("record", "levels", "binary", "category")
+    chunk: ClassVar[int] = 65536
+
+    structure: Literal["auto", "climb", "tree", "given"] = "auto"
+    edges: Any = None
+    forbidden: Any = None
+    criterion: Literal["bic", "aic", "bdeu"] = "bic"
+    prior: float = 10.0
+    parents: int = 5
+    cells: int = 100_000
+    tabu: int = 20
+    bins: int | None = None
+    smoothing: float = 1.0
+
+    def _check(self) -> None:
+        choices = {"structure": ("auto", "climb", "tree", "given"), "criterion": ("bic", "aic", "bdeu")}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}.")
+        least = {"parents": 1, "cells": 1, "tabu": 0, "bins": 2, "smoothing": 0}
+        for name, value in least.items():
+            if getattr(self, name) is not None and getattr(self, name) < value:
+                raise UsageError(f"{name}={getattr(self, name)} must be {value} or more.")
+        if self.prior <= 0:
+            raise UsageError(f"prior={self.prior} must be positive.")
+        if self.structure == "given" and self.edges is None:
+            raise UsageError("structure='given' needs edges=[(from, to), …]; an empty list makes the cells independent.")
+        if self.structure == "tree" and (self.edges or self.forbidden):
+            raise UsageError("A tree takes no edges and no forbidden ones: set structure to 'climb' or 'given'.")
+
+    # -- fitting ------------------------------------------------------------------------------------------
+
+    def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
+        data = drawn(x).reshape(len(x), -1).long()
+        self._nets = {}
+        self.keys_, label = groups_of(y, len(data))
+        self._place(data)
+        states = self._states(data)
+        sizes = [len(w) for w in self.within_]
+        self.parents_ = [list(above) for above in self._search(states, sizes)]
+        self._limit(sizes)
+        self.tables_ = [self._table(i, states, sizes, label) for i in range(len(sizes))]
+
+    def _place(self, data: Tensor) -> None:
+        """Which cells are variables, and how their levels are grouped."""
+        spaces = _cells(self.space_)
+        self.fine_cells_ = [[i, i - 1] for i, (name, _) in enumerate(spaces) if i and name.startswith(f"{spaces[i - 1][0]}/fine")]
+        fine = {i for i, _ in self.fine_cells_}
+        self.nodes_ = [i for i in range(len(spaces)) if i not in fine]
+        bins = self.bins or min(16, max(4, round(len(data) ** 0.25)))
+        self.group_, self.within_ = [], []
+        for i in self.nodes_:
+            space = spaces[i][1]
+            counts = torch.bincount(data[:, i], minlength=space.levels)
+            few = space.kind != "levels" or space.levels <= bins
+            group = torch.arange(space.levels) if few else grouped(counts, bins, alone=space.missing)
+            p = counts + max(self.smoothing, 1e-9) / space.levels
+            table = torch.zeros(int(group.max()) + 1, space.levels, dtype=torch.float64)
+            table[group, torch.arange(space.levels)] = p.double()
+            self.group_.append(group)
+            self.within_.append(table / table.sum(1, keepdim=True))
+        self.fine_ = [self._fine_table(data, i, host, spaces) for i, host in self.fine_cells_]
+
+    def _fine_table(self, data: Tensor, i: int, host: int, spaces: Sequence[tuple[str, Space]]) -> Tensor:
+        """p(second cell | first cell), (levels, levels)."""
+        rows, r = spaces[host][1].levels, spaces[i][1].levels
+        counts = torch.bincount(data[:, host] * r + data[:, i], minlength=rows * r).view(rows, r)
+        p = counts.double() + max(self.smoothing, 1e-9) / r
+        return p / p.sum(1, keepdim=True)
+
+    def _states(self, data: Tensor) -> Tensor:
+        """The variables' states, (n, variables)."""
+        columns = [group[data[:, i]] for i, group in zip(self.nodes_, self.group_, strict=True)]
+        return torch.stack(columns, 1)
+
+    @property
+    def _names(self) -> list[str]:
+        spaces = _cells(self.space_)
+        return [spaces[i][0] for i in self.nodes_]
+
+    def _search(self, states: Tensor, sizes: list[int]) -> Sequence[Sequence[int]]:
+        """The parents of each variable."""
+        required, forbidden = self._arcs("edges"), self._arcs("forbidden")
+        if clash := set(required) & set(forbidden):
+            a, b = (self._names[i] for i in min(clash))
+            raise UsageError(f"The arc {a} → {b} is both among edges and forbidden: leave one out.")
+        given: list[list[int]] = [[] for _ in sizes]
+        for a, b in required:
+            given[b].append(a)
+        topological(given, self._names)
+        if self.structure == "given":
+            return given
+        if self.structure == "tree" or (self.structure == "auto" and len(sizes) > WIDE and not required and not forbidden):
+            return tree(states.numpy(), sizes)
+        scores = Scores(states.numpy(), sizes, self.criterion, self.prior, self.cells)
+        return climb(scores, Rules(required, forbidden, self.parents), tabu=self.tabu)
+
+    def _arcs(self, word: str) -> list[tuple[int, int]]:
+        """The arcs of a field as pairs of variables."""
+        names, found = self._names, []
+        for arc in getattr(self, word) or ():
+            if isinstance(arc, str) or len(arc) != 2:
+                raise UsageError(f"{word} holds pairs (from, to), not {arc!r}.")
+            for name in map(str, arc):
+                if name not in names:
+                    raise UsageError(f"{word} names {name!r}, which is no column of the network.{nearest(name, names)}")
+            pair = (names.index(str(arc[0])), names.index(str(arc[1])))
+            if pair[0] == pair[1]:
+                raise UsageError(f"{word} holds the arc {arc[0]} → {arc[1]}: an arc joins two different columns.")
+            found.append(pair)
+        return list(dict.fromkeys(found))
+
+    def _limit(self, sizes: list[int]) -> None:
+        """A given graph's tables must fit into memory."""
+        for i, above in enumerate(self.parents_):
+            entries = len(self.keys_) * int(np.prod([float(sizes[p]) for p in [*above, i]]))
+            if entries > 2**27:
+                raise DataError(
+                    f"The table of {self._names[i]!r} and its {len(above)} parents has {entries:,} entries: "
+                    "give it fewer parents or bins."
+                )
+
+    def _table(self, i: int, states: Tensor, sizes: list[int], label: Tensor) -> Tensor:
+        """(g, parents' states …, states): counts, smoothed towards the cell's frequencies, a label's towards all labels'."""
+        shape, r, g = [sizes[p] for p in self.parents_[i]], sizes[i], len(self.keys_)
+        row = torch.zeros(len(states), dtype=torch.long)
+        for p, size in zip(self.parents_[i], shape, strict=True):
+            row = row * size + states[:, p]
+        rows = int(np.prod(shape, dtype=np.int64))
+        index = (label * rows + row) * r + states[:, i]
+        counts = torch.bincount(index, minlength=g * rows * r).double().view(g, rows, r)
+        alone = counts.sum((0, 1)) + max(self.smoothing, 1e-9) / r
+        table = _towards(counts.sum(0), alone / alone.sum(), self.smoothing)[None]
+        if g > 1:
+            table = _towards(counts, table, self.smoothing)
+        return table.view(g, *shape, r)
+
+    # -- the network --------------------------------------------------------------------------------------
+
+    def network(self, y: Any = None) -> Network:
+        """The fitted graph and tables as a `Network`, which answers `posterior`, `most_probable` and `do` by name.
+
+        Parameters
+        ----------
+        y: the label whose tables are meant, where the model was fitted with a condition.
+        """
+        check_is_fitted(self, "space_")
+        c = self._conditions(1, y)
+        net = self._net(int(group_index(c, self.keys_, 1)[0]))
+        return Network(net.names, self._words(), net.parents, net.tables)
+
+    def _net(self, g: int) -> Network:
+        if not hasattr(self, "_nets"):
+            self._nets = {}
+        if g not in self._nets:
+            states = [[str(k) for k in range(len(w))] for w in self.within_]
+            self._nets[g] = Network(self._names, states, self.parents_, [t[g] for t in self.tables_])
+        return self._nets[g]
+
+    def _words(self) -> list[list[str]]:
+        """What the user calls each state: the value where a state is one value, else its number."""
+        spaces, words = _cells(self.space_), []
+        for i, group, within in zip(self.nodes_, self.group_, self.within_, strict=True):
+            numbers = [str(k) for k in range(len(within))]
+            if isinstance(self.space_, Record) and len(group) == len(within) and i not in {host for _, host in self.fine_cells_}:
+                x = torch.zeros(len(group), len(spaces), dtype=torch.long)
+                x[:, i] = torch.arange(len(group))
+                shown = self.codec_.unpack(x, self.space_)
+                if hasattr(shown, "columns"):
+                    numbers = _distinct([str(v) for v in shown[_column(shown, spaces[i][0])]], numbers)
+            words.append(numbers)
+        return words
+
+    def do(self, given: Any) -> Self:
+        """The model under an intervention: the columns in `given`, {column: value}, set whatever their causes say.
+
+        Sampling, completing and scoring the copy that comes back are under the intervention; y stays as it was.
+        """
+        check_is_fitted(self, "space_")
+        x, known = self.codec_.known(self.codec_.template(1, given), self.space_)
+        x, known = drawn(x).reshape(1, -1)[0].long(), known.reshape(-1)
+        twin = copy.copy(self)
+        twin._nets = {}
+        for name in ("parents_", "tables_", "within_", "fine_"):
+            setattr(twin, name, list(getattr(self, name)))
+        for k, i in enumerate(self.nodes_):
+            if known[i]:
+                state, level = int(self.group_[k][x[i]]), int(x[i])
+                twin.parents_[k] = []
+                twin.tables_[k] = _point(self.tables_[k].shape[-1], state).expand(len(self.keys_), -1)
+                twin.within_[k] = self.within_[k].clone()
+                twin.within_[k][state] = _point(self.within_[k].shape[1], level)
+        for k, (i, host) in enumerate(self.fine_cells_):
+            if known[host]:
+                twin.fine_[k] = self.fine_[k].clone()
+                twin.fine_[k][x[host]] = _point(self.fine_[k].shape[1], int(x[i]))
+        return twin
+
+    def most_probable(self, X: Any, y: Any = None) -> Any:
+        """X with its missing cells set to the most probable explanation: their likeliest joint value given the known ones.
+
+        Parameters
+        ----------
+        X: items with missing cells, or {column: value} for one item known in these columns alone.
+        """
+        check_is_fitted(self, "space_")
+        X = self.codec_.template(1, X) if isinstance(X, dict) else X
+        x, known = self.codec_.known(X, self.space_)
+        c = self._conditions(len(x), y)
+        filled = self._filled(drawn(x), known, c, maximum=True)
+        return self.codec_.merge(X, self.codec_.unpack(filled, self.space_, whole=True), self.space_)
+
+    # -- the verbs' hooks ---------------------------------------------------------------------------------
+
+    def _of_labels(self, y: Tensor | None, n: int) -> list[tuple[Tensor, Network]]:
+        """(rows, network) of each label among y."""
+        group = group_index(y, self.keys_, n)
+        return [((group == g).nonzero()[:, 0], self._net(g)) for g in group.unique().tolist()]
+
+    def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
+        data = x.reshape(len(x), -1).long()
+        states, out = self._states(data), torch.zeros(len(x), dtype=torch.float64)
+        for rows, net in self._of_labels(y, len(x)):
+            out[rows] = net.log_prob(states[rows])
+        for k, i in enumerate(self.nodes_):
+            if self.within_[k].shape[0] < self.within_[k].shape[1]:
+                out += self.within_[k].log()[states[:, k], data[:, i]]
+        for k, (i, host) in enumerate(self.fine_cells_):
+            out += self.fine_[k].log()[data[:, host], data[:, i]]
+        return out
+
+    def _sample(self, n: int, y: Tensor | None) -> Tensor:
+        states = torch.empty(n, len(self.nodes_), dtype=torch.long)
+        for rows, net in self._of_labels(y, n):
+            states[rows] = net.sample(len(rows))
+        x = self._levels(states, torch.zeros(n, len(_cells(self.space_)), dtype=torch.long), None, maximum=False)
+        return x.reshape(n, *self.space_.shape).to(self.space_.dtype)
+
+    def _levels(self, states: Tensor, x: Tensor, known: Tensor | None, *, maximum: bool) -> Tensor:
+        """x with unknown cells drawn within the variables' states, or set to the likeliest there."""
+        out = x.clone()
+        for k, i in enumerate(self.nodes_):
+            table = self.within_[k]
+            if table.shape[0] == table.shape[1]:
+                value = states[:, k] if bool((self.group_[k].diff() == 1).all()) else table.argmax(1)[states[:, k]]
+            else:
+                value = table.argmax(1)[states[:, k]] if maximum else by_rows(table, states[:, k])
+            out[:, i] = value if known is None else torch.where(known[:, i], x[:, i], value)
+        for k, (i, host) in enumerate(self.fine_cells_):
+            value = self.fine_[k].argmax(1)[out[:, host]] if maximum else by_rows(self.fine_[k], out[:, host])
+            out[:, i] = value if known is None else torch.where(known[:, i], x[:, i], value)
+        return out
+
+    def _complete(self, x: Tensor, known: Tensor, y: Tensor | None) -> Tensor:
+        return self._filled(x, known, y, maximum=False)
+
+    def _filled(self, x: Tensor, known: Tensor, y: Tensor | None, *, maximum: bool) -> Tensor:
+        """x with its unknown entries drawn jointly, or set to their likeliest joint value."""
+        data, mask = x.reshape(len(x), -1).long(), known.reshape(len(x), -1)
+        states, seen = self._states(data), mask[:, self.nodes_]
+        weights = self._weights(maximum)
+        for rows, net in self._of_labels(y, len(x)):
+            states[rows] = net.complete(states[rows], seen[rows], weights=weights, maximum=maximum)
+        return self._levels(states, data, mask, maximum=maximum).reshape(x.shape).to(x.dtype)
+
+    def _weights(self, maximum: bool) -> list[Tensor]:
+        """What multiplies an unknown variable's distribution: 0 at "missing", and for a maximum its likeliest level's share."""
+        spaces, out = _cells(self.space_), []
+        for k, i in enumerate(self.nodes_):
+            weight = self.within_[k].amax(1) if maximum else torch.ones(len(self.within_[k]), dtype=torch.float64)
+            missing = spaces[i][1].missing
+            if missing is not None:
+                weight = weight.index_fill(0, self.group_[k][missing], 0.0)
+            out.append(weight)
+        return out
+
+
+def _cells(space: Any) -> Sequence[tuple[str, Space]]:
+    """(name, space) of every entry of an item."""
+    return space.fields if isinstance(space, Record) else [(str(i), space) for i in range(space.size)]
+
+
+def _towards(counts: Tensor, p: Tensor, weight: float) -> Tensor:
+    """Rows of counts as probabilities after `weight` pseudo-observations of p; p itself where nothing was counted."""
+    total = counts.sum(-1, keepdim=True)
+    mixed = (counts + weight * p) / (total + weight).clamp_min(1e-300)
+    return torch.where(total > 0, mixed, p.expand_as(counts))
+
+
+def _point(size: int, at: int) -> Tensor:
+    """All mass on one of `size` values."""
+    return torch.eye(size, dtype=torch.float64)[at]
+
+
+def _column(frame: Any, name: str) -> Any:
+    return next(column for column in frame.columns if str(column) == name)
+
+
+def _distinct(words: list[str], numbers: list[str]) -> list[str]:
+    """The words, each with its number where two are alike."""
+    return [f"{w} ({k})" if words.count(w) > 1 else w for w, k in zip(words, numbers, strict=True)]
