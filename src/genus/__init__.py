@@ -19,6 +19,7 @@ _PLACES = {
     "GaussianMixture": "genus.families.mixture",
     "KernelDensity": "genus.families.kernel",
     "BayesianNetwork": "genus.families.bayesnet",
+    "RBM": "genus.families.boltzmann",
     "VAE": "genus.families.vae",
     "RealNVP": "genus.families.flow",
     "GAN": "genus.families.gan",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from genus.families.baseline import Marginals as Marginals
     from genus.families.baseline import Resample as Resample
     from genus.families.bayesnet import BayesianNetwork as BayesianNetwork
+    from genus.families.boltzmann import RBM as RBM
     from genus.families.diffusion import FlowMatching as FlowMatching
     from genus.families.flow import RealNVP as RealNVP
     from genus.families.gan import GAN as GAN

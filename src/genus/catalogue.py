@@ -21,6 +21,7 @@ FAMILIES = {
     "mixture": "genus.families.mixture:GaussianMixture",
     "kernel": "genus.families.kernel:KernelDensity",
     "network": "genus.families.bayesnet:BayesianNetwork",
+    "rbm": "genus.families.boltzmann:RBM",
     "vae": "genus.families.vae:VAE",
     "flow": "genus.families.flow:RealNVP",
     "gan": "genus.families.gan:GAN",

@@ -18,6 +18,7 @@ TINY: dict[str, dict[str, Any]] = {
     "mixture": {"components": 2, "steps": 3},
     "kernel": {},
     "network": {"tabu": 2},
+    "rbm": {"steps": 4, "batch": 16, "latent": 4, "burn": 8},
     "vae": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "flow": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "gan": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},

@@ -203,7 +203,7 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
 
     def _encode(self, x: Tensor, y: Tensor | None) -> Tensor:
         net = self.net_
-        return torch.addmm(net.hidden, self._enter(x), net.weight).sigmoid()
+        return torch.addmm(net.hidden.double(), self._enter(x).double(), net.weight.double()).sigmoid()
 
     def _decode(self, z: Tensor, y: Tensor | None) -> Tensor:
         net = self.net_
