@@ -105,6 +105,30 @@ def test_images_are_read_without_noise_and_written_inside_their_bounds():
     assert model.sample(8, seed=0).dtype == np.uint8
 
 
+def grid(n, seed=0):
+    """Nine modes of deviation 0.02 on a grid of spacing 1."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(-1, 2, (n, 2)) + rng.normal(0, 0.02, (n, 2))
+
+
+def test_a_mixture_of_noise_lies_on_separate_modes_where_one_normal_bridges_them():
+    def good(components):
+        model = GAN(steps=600, components=components, size="small", batch=128, seed=1).fit(grid(3000))
+        s = model.sample(2000, seed=1)
+        return float((np.linalg.norm(s - s.round(), axis=1) < 0.1).mean())
+
+    assert good(32) > good(1) + 0.1
+
+
+def test_a_blank_background_is_where_the_tanh_saturates():
+    x = np.zeros((64, 8, 8), dtype=np.uint8)
+    x[:, 2:6, 2:6] = np.random.default_rng(0).integers(0, 17, (64, 4, 4))
+    model = GAN(steps=2, **QUICK).fit(x)
+    assert model.edges_ == pytest.approx([-16 / 17, 16 / 17])
+    model.net_ = lambda z, y: torch.full((len(z), 1, 8, 8), -20.0)
+    assert not model.sample(4, seed=0).any()
+
+
 def test_it_is_saved_without_its_critic(tmp_path):
     model = GAN(steps=3, **QUICK).fit(corners(200)[0])
     model.save(tmp_path / "m")

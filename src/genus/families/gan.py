@@ -92,10 +92,10 @@ class GAN(Recipe, Conditional):
 
     @property
     def default_steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """10000 for vectors, 5000 for images under 12 pixels, 3000 for larger ones."""
+        """10000 for vectors, 4000 for images under 12 pixels, 3000 for larger ones."""
         if not hasattr(self, "space_") or not self._image:
             return 10000
-        return 3000 if pictured(self.space_) else 5000
+        return 3000 if pictured(self.space_) else 4000
 
     @property
     def _image(self) -> bool:
@@ -182,7 +182,7 @@ class GAN(Recipe, Conditional):
             return self.penalty
         if self.loss == "wasserstein":
             return 10.0 if self._image else 1.0
-        return 0.3 if self._image else 0.01
+        return 0.01 if not self._image else 0.3 if pictured(self.space_) else 1.0
 
     # -- samples ------------------------------------------------------------------------------------------
 
