@@ -72,7 +72,7 @@ class BayesianNetwork(Density, Partial, Conditional):
     prior: float = 10.0
     parents: int = 5
     cells: int = 100_000
-    tabu: int = 20
+    tabu: int = 5
     bins: int | None = None
     smoothing: float = 1.0
 
@@ -238,7 +238,8 @@ class BayesianNetwork(Density, Partial, Conditional):
     def do(self, given: Any) -> Self:
         """The model under an intervention: the columns in `given`, {column: value}, set whatever their causes say.
 
-        Sampling, completing and scoring the copy that comes back are under the intervention; y stays as it was.
+        Sampling, completing and scoring the copy that comes back are under the intervention; y stays as it was. A number is
+        set to within its bin, the finest thing the network knows.
         """
         check_is_fitted(self, "space_")
         x, known = self.codec_.known(self.codec_.template(1, given), self.space_)

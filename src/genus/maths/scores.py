@@ -130,8 +130,9 @@ class Scores:
         if self.n * self.d <= PIECE and 2 * len(some) > self.d and cells * self.width <= 8 * PIECE:
             index = (cell[:, None] * self.width + self.places).ravel()
             counts = np.bincount(index, minlength=cells * self.width).reshape(cells, self.width)
-            keep = np.repeat(np.isin(np.arange(self.d), some), self.size)
-            return counts[:, keep], start[:-1]
+            chosen = np.zeros(self.d, bool)
+            chosen[some] = True
+            return counts[:, np.repeat(chosen, self.size)], start[:-1]
         counts = np.empty((cells, int(start[-1])), np.int64)
         for k, z in enumerate(some):
             size = int(self.size[z])

@@ -36,7 +36,7 @@ class Rules:
         return required, allowed
 
 
-def climb(scores: Scores, rules: Rules, *, tabu: int = 20) -> list[tuple[int, ...]]:
+def climb(scores: Scores, rules: Rules, *, tabu: int = 5) -> list[tuple[int, ...]]:
     """The parents of each variable, by hill climbing with a tabu list and reinsertion.
 
     Each step takes the best change among adding, removing and turning round one arc that makes no cycle, better or worse, but
@@ -49,7 +49,7 @@ def climb(scores: Scores, rules: Rules, *, tabu: int = 20) -> list[tuple[int, ..
     """
     search = _Climb(scores, rules, tabu)
     best, value = search.run()
-    search.tabu, i, idle = 0, 0, 0
+    i = idle = 0
     while idle < scores.d and scores.d > 2:
         search.begin(search.without(best, i))
         found, now = search.run()
@@ -105,13 +105,13 @@ class _Climb:
 
     def closure(self) -> np.ndarray:
         """(d, d) True where a path leads from one variable to the other, itself included."""
-        d = len(self.arcs)
-        reach = np.eye(d, dtype=bool)
-        above = [bits(mask) for mask in self.parents]
-        for i in topological(above):
-            if above[i]:
-                reach[:, i] |= reach[:, above[i]].any(1)
-        return reach
+        reach = self.arcs | np.eye(len(self.arcs), dtype=bool)
+        while True:
+            steps = reach.astype(np.float32)
+            wider = steps @ steps > 0
+            if (wider == reach).all():
+                return reach
+            reach = wider
 
     def changes(self, step: int, spare: float) -> tuple[np.ndarray, np.ndarray]:
         """(gain of toggling, gain of turning round) each arc, −∞ where it may not be; a tabu one must gain more than `spare`."""
