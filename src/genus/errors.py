@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class GenusError(Exception):
@@ -22,6 +23,14 @@ class DataError(GenusError, ValueError):
     """The data are wrong: missing, empty, ragged, not finite, of a kind the family does not accept."""
 
     code = 3
+
+
+class NotAccepted(DataError):
+    """A family does not accept data of this kind; `why` says so, and the fitted `codec` tells which families would."""
+
+    def __init__(self, why: str, codec: Any) -> None:
+        super().__init__(f"{why}: `genus families` shows which families do.")
+        self.why, self.codec = why, codec
 
 
 class RunError(GenusError, RuntimeError):

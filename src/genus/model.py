@@ -18,12 +18,13 @@ from genus import dice, store
 from genus.data import codec_from_json, codec_of, split_off
 from genus.data.codec import Codec
 from genus.data.condition import Condition
-from genus.errors import DataError, RunError, UsageError
+from genus.errors import DataError, NotAccepted, RunError, UsageError
 from genus.maths.quantise import Packed
 from genus.space import AnySpace, space_from_json
 from genus.train.run import Run
 
 FORMAT = 1
+KEYS = ("family", "fields", "space", "codec", "condition", "learnt", "modules", "tensors", "sha256")
 TENSORS = f"model-{'[0-9a-f]' * 16}.safetensors"
 
 
@@ -162,7 +163,10 @@ class Model(BaseEstimator, ABC):
         body = store.from_json(store.read(folder / "model.json"), str(folder / "model.json"))
         if not isinstance(body, dict) or body.get("genus") != FORMAT:
             raise RunError(f"{folder / 'model.json'} is not a model of this genus (format {FORMAT}).")
-        file = folder / Path(str(body.get("tensors"))).name
+        lacking = [name for name in KEYS if name not in body]
+        if lacking:
+            raise RunError(f"{folder / 'model.json'} lacks {lacking[0]!r}: restore it from a copy, or fit again.")
+        file = folder / Path(str(body["tensors"])).name
         content = store.read(file)
         if store.digest(content) != body["sha256"]:
             raise RunError(f"{file} has changed since it was written (its hash differs): restore it from a copy, or fit again.")
@@ -208,9 +212,9 @@ class Model(BaseEstimator, ABC):
             if view.kind in self.accepts:
                 return view
         offered = " or ".join(sorted({view.kind for view in codec.views()}))
-        raise DataError(
-            f"{type(self).__name__} does not accept {codec.kind} data (packed as {offered}; it takes "
-            f"{', '.join(self.accepts)}): `genus families` shows which families do."
+        takes = ", ".join(self.accepts)
+        raise NotAccepted(
+            f"{type(self).__name__} does not accept {codec.kind} data (packed as {offered}; it takes {takes})", codec
         )
 
     def _packed(self, X: Any, y: Any = None, *, fitting: bool = False) -> tuple[Packed, Tensor | None]:

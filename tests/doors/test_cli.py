@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -165,3 +166,44 @@ def test_a_mistake_gets_one_sentence(name, folder, people, run):
     assert hint in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 6
+
+
+def _start(*words, cwd):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    program = [sys.executable, "-c", "from genus.cli import main; main()", *map(str, words)]
+    return subprocess.Popen(program, cwd=cwd, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def _wait(happened, process):
+    end = time.monotonic() + 120
+    while not happened() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def test_a_fit_that_is_stopped_says_how_to_go_on_and_the_same_command_does(folder):
+    words = ["fit", "iris", "--family", "vae", "--steps", "200", "--size", "small", "--every", "0.3", "--quiet", "-o"]
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        process = _start(*words, "stopped", cwd=folder)
+        lock = folder / "stopped" / ".lock"
+        _wait(lambda: lock.is_file() and lock.read_text() == str(process.pid), process)  # noqa: B023
+        time.sleep(0.3)
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == code, said
+        assert "give the same command again to go on" in said
+        assert "Traceback" not in said
+        assert not (folder / "stopped" / "model.json").exists()
+    genus(*words, "stopped", cwd=folder)
+    genus(*words, "whole", cwd=folder)
+    one, other = ({p.name: p.read_bytes() for p in (folder / name).glob("model-*")} for name in ("stopped", "whole"))
+    assert one == other
+
+
+def test_ctrl_c_before_anything_has_begun_is_quiet(folder):
+    process = _start("fit", "digits", "--family", "vae", "-o", "early", cwd=folder)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert not (folder / "early").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,6 +17,7 @@ def main() -> None:
     sys.argv = [word for word in sys.argv if word != "--debug"]
     from genus.errors import GenusError
 
+    warnings.showwarning = lambda message, *_, **__: _say(f"note: {message}")
     with _heeding_interrupts() as interrupted:
         try:
             from genus.cli.app import app
@@ -59,4 +61,4 @@ def _unexpected(error: Exception) -> str:
 
 
 def _say(text: str) -> None:
-    print(f"genus: {text}", file=sys.stderr)
+    print(f"genus: {' '.join(text.split())}", file=sys.stderr)

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,15 @@ class Folder:
             raise RunError(f"{self.path} is not finished: go on with `{self.description['command']}`.")
         return Model.load(self.path)
 
+    def abandon(self) -> None:
+        """Take back a run whose fit was refused before it had come anywhere."""
+        if (self.path / "checkpoints").is_dir():
+            return
+        for name in ("run.json", "split.safetensors", ".lock"):
+            (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
+
     def begin(self, description: dict[str, Any]) -> None:
         """Claim the folder, or check that it holds this very run; never overwrites another."""
         if self.path.is_file():
@@ -84,15 +94,13 @@ class Folder:
                 f"choose another -o, or repeat its command: {old['command']}"
             )
 
-    def split(self, data: Dataset, X: Any, y: Any, seed: int) -> Split:
-        """The split of this run: made once, then read back."""
-        parts = split(X, y, seed=seed, time=data.time)
+    def keep(self, parts: Split) -> None:
+        """Write down which rows are training, validation and test."""
         file = self.path / "split.safetensors"
         if not file.is_file():
             names = ("train", "validation", "test")
             indices = {name: torch.from_numpy(np.asarray(index)) for name, index in zip(names, parts.index, strict=True)}
             store.write(file, store.pack_tensors(indices))
-        return parts
 
     def held_out(self, data: Dataset, X: Any, y: Any) -> tuple[Split | None, str]:
         """(the run's own split, a word about it) when `data` is what the run was fitted on, else (None, why)."""
@@ -126,6 +134,8 @@ def divide(data: Dataset, condition: str | None) -> tuple[Any, Any]:
     for name in names:
         if name not in data.X.columns:
             raise UsageError(f"{data.name} has no column {name!r}.{nearest(name, map(str, data.X.columns))}")
+    if len(names) == data.X.shape[1]:
+        raise UsageError(f"--condition names every column of {data.name}: leave at least one to learn.")
     return data.X.drop(columns=names), data.X[names]
 
 

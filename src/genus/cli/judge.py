@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
+from genus.catalogue import family
 from genus.cli.folder import Folder, divide, read_data
-from genus.errors import UsageError
+from genus.errors import UsageError, nearest
 from genus.judgement.compare import compare
 from genus.judgement.evaluate import evaluate
 
@@ -26,29 +27,41 @@ def evaluate_run(
     command: str,
 ) -> None:
     """Judge one run against held-out data."""
+    output = _report(output or path / "report.html")
     folder = Folder(path)
     model = folder.model()
     description = folder.description
     data = read_data(source, description["data"]["reading"] | {k: v for k, v in reading.items() if v is not None})
     X, y = divide(data, description["condition"])
+    if target is not None and (data.kind != "table" or target not in X.columns):
+        columns = map(str, X.columns) if data.kind == "table" else []
+        raise UsageError(f"--target names a column the model draws; {data.name} has no {target!r}.{nearest(target, columns)}")
     parts, word = folder.held_out(data, X, y)
     console.print(f"Judging {path} on {word}.")
     held, train = (parts.test, parts.train) if parts else ((X, y), None)
     report = evaluate(model, *held, train=train, target=target, modes=data.modes, n=n, seed=seed)
-    _deliver(report, output or path / "report.html", command)
+    _deliver(report, output, command)
 
 
 def compare_families(
     source: str, families: str | None, minutes: float, seed: int, output: Path | None, reading: dict[str, Any], command: str
 ) -> None:
     """Fit several families and judge them side by side."""
+    names = [name.strip() for name in families.split(",")] if families else None
+    for name in names or []:
+        family(name)
+    if output is not None:
+        _report(output)
     data = read_data(source, reading)
     output = output or Path("runs") / f"{data.name}-compare" / "report.html"
-    if output.suffix != ".html":
-        raise UsageError(f"-o names the report: a file ending in .html, not {str(output)!r}.")
-    names = [name.strip() for name in families.split(",")] if families else None
     comparison = compare(data, families=names, minutes=minutes, seed=seed)
     _deliver(comparison, output, command)
+
+
+def _report(output: Path) -> Path:
+    if output.suffix != ".html":
+        raise UsageError(f"-o names the report: a file ending in .html, not {str(output)!r}.")
+    return output
 
 
 def _deliver(report: Any, output: Path, command: str) -> None:

@@ -12,11 +12,13 @@ import pandas as pd
 from rich.console import Console
 
 from genus.capability import Bound, Density, Energy, Estimate, Partial
+from genus.catalogue import accepting
 from genus.catalogue import family as find_family
 from genus.cli.flags import parse_fields, parse_given
 from genus.cli.folder import Folder, divide, leads, read_data
+from genus.data.split import split
 from genus.data.write import write
-from genus.errors import UsageError
+from genus.errors import DataError, NotAccepted, UsageError
 from genus.model import Model
 from genus.train.run import Run
 
@@ -49,6 +51,8 @@ def fit_run(
         raise UsageError(f"--resume: {folder.path} holds no run; leave --resume out to start one.")
     origin = str(Path(source).resolve()) if Path(source).exists() else source
     reading = {k: v for k, v in reading.items() if v is not None}
+    run = Run(folder=folder.path, progress=False if quiet else None, every=every, devices=devices)
+    parts = split(X, y, seed=model.seed, time=data.time)
     folder.begin({
         "command": command, "family": family, "fields": model.get_params(deep=False), "condition": condition,
         "data": {"source": origin, "sha256": data.sha256, "reading": reading},
@@ -58,9 +62,14 @@ def fit_run(
         console.print(f"{folder.path} is finished already; nothing was changed. Next: genus sample {folder.path} -n 16")
         return
     console.print(f"[bold]{family}[/] on {data.name} → {folder.path}")
-    parts = folder.split(data, X, y, model.seed)
-    run = Run(folder=folder.path, progress=False if quiet else None, every=every, devices=devices)
-    model.fit(*parts.train, validation=parts.validation, run=run)
+    folder.keep(parts)
+    try:
+        model.fit(*parts.train, validation=parts.validation, run=run)
+    except (DataError, UsageError) as error:
+        folder.abandon()
+        if isinstance(error, NotAccepted):
+            raise DataError(f"{error.why}: choose one of {', '.join(accepting(error.codec))}.") from None
+        raise
     if leads():
         model.save(folder.path)
     console.print(f"{folder.path}: done. Next: genus sample {folder.path} -n 16")
@@ -74,7 +83,13 @@ def sample_run(path: Path, n: int, output: Path | None, given: list[str], seed: 
             raise UsageError(f"{type(model).__name__} has no temperature; leave --temperature out.")
         model.set_params(temperature=temperature)
     y, known = _conditions(model, parse_given(given))
-    X = model.sample(n, y, given=known or None, seed=seed)
+    try:
+        X = model.sample(n, y, given=known or None, seed=seed)
+    except UsageError as error:
+        names = model.condition_.names_ if known and model.condition_ is not None else []
+        if names:
+            raise UsageError(f"{error} It is conditioned on {', '.join(names)}.") from None
+        raise
     _deliver(X, output, default=path / "samples.png")
 
 
@@ -152,7 +167,8 @@ def complete_run(path: Path, source: str, output: Path | None, seed: int, readin
     X, y = divide(data, folder.description["condition"])
     filled = model.complete(X, y, seed=seed)
     if isinstance(filled, pd.DataFrame) and y is not None:
-        filled = pd.concat([filled, y.reset_index(drop=True)], axis=1)[list(data.X.columns)]
+        left = data.X.drop(columns=list(filled.columns)).reset_index(drop=True)
+        filled = pd.concat([filled.reset_index(drop=True), left], axis=1)[list(data.X.columns)]
     _deliver(filled, output, default=path / "completed.png")
 
 
