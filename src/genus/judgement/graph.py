@@ -12,7 +12,7 @@ HEIGHT, GAP, LETTER = 26.0, 66.0, 7.2
 
 
 def draw_graph(names: Sequence[str], parents: Sequence[Sequence[int]], label: str = "Which column depends on which") -> str:
-    """The directed graph as SVG that needs no style sheet: a box a variable, an arrow from each parent.
+    """The directed graph as SVG, for a page or a file of its own: a box a variable, an arrow from each parent.
 
     Parameters
     ----------
@@ -31,7 +31,8 @@ def draw_graph(names: Sequence[str], parents: Sequence[Sequence[int]], label: st
             x += sizes[i] + slack
     arcs = [_arrow(place[p], place[i], sizes[i]) for i, above in enumerate(parents) for p in above]
     boxes = [_box(*place[i], sizes[i], words[i], names[i]) for i in range(len(names))]
-    return svg(width, len(rows) * GAP - GAP + HEIGHT + 16, "".join(arcs + boxes), label)
+    drawn = svg(width, len(rows) * GAP - GAP + HEIGHT + 16, "".join(arcs + boxes), label)
+    return drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
 
 
 def _box(x: float, y: float, width: float, word: str, name: str) -> str:
