@@ -136,10 +136,11 @@ def log_mean(weight: Tensor) -> tuple[float, float, float]:
 def floor(machine: Harmonium, v: Tensor) -> float:
     """A certain lower bound of log Z: Σ over distinct hidden states of Σ_v exp(−E(v, h)).
 
-    The states are the modes near each row of v and their neighbours by one flip. Where a few modes hold the mass, the
-    bound is close, whether or not a chain ever finds them.
+    The states are the modes near each row of v and near what each hidden unit alone asks for, and their neighbours by
+    one flip. Where a few modes hold the mass, the bound is close, whether or not a chain ever finds them.
     """
-    h = torch.unique(machine.climb(v)[1], dim=0)
+    alone = machine.units.mode(machine.visible + machine.weight.T)
+    h = torch.unique(machine.climb(torch.cat([v, alone]))[1], dim=0)
     best = h[machine.hidden_mass(h).topk(min(MODES, len(h))).indices]
     flips = torch.eye(h.shape[1], dtype=h.dtype, device=h.device)
     near = (best[:, None] - flips).abs().flatten(0, 1)

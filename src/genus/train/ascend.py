@@ -34,10 +34,11 @@ def ascend(
     engine = Engine({"net": net}, x, None, recipe=recipe, run=run, averaged="net", labels=(label,))
     if engine.processes > 1:
         raise UsageError(f"{type(recipe).__name__} trains in one process: leave devices={engine.processes} out.")
-    group = engine.optimisers["net"].param_groups[0]
+    optimiser = engine.optimisers["net"]  # idle but for the rate that the schedule sets in it
 
     def turn() -> None:
-        engine.health.put(0, step(engine.x[engine.batches.next()], group["lr"]), None)
+        rate = optimiser.param_groups[0]["lr"]
+        engine.health.put(0, step(engine.x[engine.batches.next()], rate), None)
 
     with torch.no_grad():
         return engine.loop(turn, evaluate)
