@@ -11,6 +11,7 @@ import pytest
 from genus import Gaussian, Marginals, Resample, compare, evaluate
 from genus.errors import DataError, UsageError
 from genus.judgement.score import Score
+from genus.train.interrupt import Interrupted
 
 
 def table(seed, n=900):
@@ -37,6 +38,13 @@ def words(seed, n=200):
     return ["".join(rng.choice(["ba", "du", "ki"], rng.integers(2, 6))) for _ in range(n)]
 
 
+def score(row, metric, kind=None):
+    """The score, which must be there."""
+    found = row.get(metric, kind)
+    assert found is not None
+    return found
+
+
 @pytest.fixture(scope="module")
 def independent():
     train = table(0)
@@ -54,7 +62,7 @@ def test_independent_columns_agree_one_by_one_and_are_still_told_apart(independe
 
 def test_real_data_pass_beside_it(independent):
     real = next(row for row in independent.others if row.role == "real")
-    assert real.get("auc").low < 0.53
+    assert score(real, "auc").low < 0.53
     assert real.value("utility") > 0.9
     assert real.value("pairs") > 0.85
 
@@ -74,7 +82,7 @@ def test_a_right_model_is_not_accused():
     assert "No test tells Gaussian's samples" in report.headline
     assert report["copies"].value == 0
     assert abs(report["copying_z"].value) < 4
-    exact = report.row.get("log_likelihood", "exact")
+    exact = score(report.row, "log_likelihood", "exact")
     assert exact.low < -3 * 0.5 * np.log(2 * np.pi * np.e) < exact.high
 
 
@@ -85,7 +93,7 @@ def test_images_are_judged_in_a_named_and_hashed_space_the_same_each_time():
     assert re.fullmatch(r"barsnet-64 sha256:[0-9a-f]{12}", first["frechet"].space)
     assert [s.value for s in first.scores] == [s.value for s in again.scores]
     assert first["auc"].value > 0.9
-    assert first.row.get("bits_per_dim", "exact").value < 8
+    assert score(first.row, "bits_per_dim", "exact").value < 8
 
 
 def test_texts_are_judged_by_what_they_are_made_of():
@@ -143,11 +151,35 @@ def test_a_comparison_ranks_goes_on_after_a_failure_and_keeps_kinds_apart(tmp_pa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = compare(data, families=["mixture", Broken], seed=1, progress=False)
-    board = found.leaderboard.set_index("name")
-    assert board.loc["broken", "failed"] == "This family breaks."
-    assert board.loc["mixture", "auc"] < board.loc["gaussian", "auc"]
-    assert board["copies"]["resample"] == 1
+    board = found.leaderboard.set_index("name").to_dict("index")
+    assert board["broken"]["failed"] == "This family breaks."
+    assert board["mixture"]["auc"] < board["gaussian"]["auc"]
+    assert board["resample"]["copies"] == 1
     assert "nearest of 1" in found.headline
     html = found.html(tmp_path / "compare.html").read_text()
     assert "This family breaks." in html
     assert "http" not in html
+
+
+def test_a_copier_of_a_table_is_seen_although_numbers_are_drawn_afresh():
+    train = table(0)
+    report = evaluate(Resample().fit(train), table(1, 300), train=train, quick=True)
+    assert report["copies"].value == 1
+    assert report["copies"].detail["held-out"] < 0.5
+
+
+def test_a_request_to_stop_ends_a_comparison():
+    class Stopped(Marginals):
+        def _fit(self, x, y, run):
+            raise Interrupted("Stopped.", 15)
+
+    with pytest.raises(Interrupted):
+        compare(np.random.default_rng(0).normal(size=(100, 2)), families=[Stopped], progress=False)
+
+
+def test_progress_is_told_and_the_terminal_is_kept_to_a_hundred_columns():
+    told = []
+    data = np.random.default_rng(0).normal(size=(600, 3))
+    found = compare(data, families=["gaussian"], progress=told.append)
+    assert any("gaussian (3 of 3), about 0:04 left" in line for line in told)
+    assert max(map(len, str(found).splitlines())) <= 100

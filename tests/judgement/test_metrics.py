@@ -7,7 +7,7 @@ from genus.judgement.frechet import frechet_distance
 from genus.judgement.mmd import mmd
 from genus.judgement.modes import mode_scores
 from genus.judgement.neighbours import closeness, likeness, nearest, share
-from genus.judgement.twosample import area, detect, linear, p_value, trees
+from genus.judgement.twosample import area, chosen, detect, linear, p_value, trees
 
 
 def normal(seed, *shape):
@@ -42,7 +42,7 @@ def test_a_fair_two_sample_test_errs_one_time_in_twenty():
         return held @ (x[label == 1].mean(0) - x[label == 0].mean(0))
 
     found = [detect("means", towards, normal(2 * i, 60, 3), normal(2 * i + 1, 60, 3)) for i in range(300)]
-    assert 0.005 < np.mean([p_value([v]) < 0.05 for v in found]) < 0.1
+    assert 0.005 < np.mean([p_value(v) < 0.05 for v in found]) < 0.1
     assert np.mean([v.auc[1] <= 0.5 <= v.auc[2] for v in found]) > 0.9
 
 
@@ -107,3 +107,17 @@ def test_modes_that_are_missed_are_counted():
 def test_the_interval_of_a_share_covers_it():
     hits = [low <= 0.1 <= high for low, high in (share(np.random.default_rng(i).random(80) < 0.1)[1:] for i in range(300))]
     assert 0.9 < np.mean(hits) < 0.99
+
+
+def test_the_best_of_many_blind_detectors_still_guesses():
+    def blind(seed):
+        return lambda x, label, held: np.random.default_rng([seed, int(1e6 * abs(held.sum()))]).normal(size=len(held))
+
+    found = []
+    for i in range(40):
+        fake, real = normal(2 * i, 50, 2), normal(2 * i + 1, 50, 2)
+        found.append([detect(str(k), blind(100 * i + k), fake, real) for k in range(8)])
+    honest = np.array([chosen(each).auc[0] for each in found])
+    lucky = np.array([max(v.auc[0] for v in each) for each in found])
+    assert abs(honest.mean() - 0.5) < 0.03
+    assert lucky.mean() > 0.54

@@ -13,6 +13,8 @@ from genus.errors import UsageError, nearest
 from genus.judgement.compare import compare
 from genus.judgement.evaluate import evaluate
 
+DEMO = "gaussian,mixture,vae,flow,gan,diffusion,transformer"
+
 console = Console(stderr=True, highlight=False)
 
 

@@ -14,20 +14,22 @@ import pandas as pd
 
 from genus import catalogue
 from genus.data import codec_of
+from genus.data.load import Dataset, load
 from genus.data.split import rows as rows_of
 from genus.data.split import split
 from genus.errors import GenusError, UsageError
 from genus.judgement.evaluate import SHOWN, about, floor_row, judged, missing_words
 from genus.judgement.judge import Judge
-from genus.judgement.report import table_of
+from genus.judgement.report import lines_of
 from genus.judgement.row import Row, leaderboard, ranked
 from genus.judgement.verdict import Finding, findings, headline
 from genus.model import Model
+from genus.train.interrupt import Interrupted
 from genus.train.recipe import Recipe
 from genus.train.run import Run
 
 YARDSTICKS = ("resample", "marginals", "gaussian")
-SMALL = 5000
+TINY = 500
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Comparison:
 
     def __str__(self) -> str:
         found = [Finding(f[0].level, f"{row.name}: {f[0].says}") for row, f in self.verdicts if f]
-        return table_of(ranked(self.rows), self.headline, found)
+        return lines_of(ranked(self.rows), self.headline, found)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -101,7 +103,8 @@ def compare(
     data: a Dataset, its name or path, or the items themselves. families: short names, classes or unfitted models;
     all that accept the data when None. minutes: of training, shared equally by the families trained by steps.
     seed: of the split, the fits and the judge. folder: keeps each fit and model in folder/<family>.
-    n: how many to sample from each. progress: told a line at each step; True prints, None prints on a terminal.
+    n: how many to sample from each. progress: told a line as each family begins, with the time passed and left; None
+    and True print it to standard error, False is silent.
 
     Families are fitted without labels, so that all answer the same question. One that fails is a row with its
     sentence, and the others go on.
@@ -115,14 +118,16 @@ def compare(
     tell, begin = _teller(progress), time.monotonic()
     out, fitted = floor_row(judge), {}
     for place, (label, model) in enumerate(models.items()):
-        left = sum(_minutes(m) for m in list(models.values())[place:])
-        tell(f"{label} ({place + 1} of {len(models)}), about {_clock(60 * left + 4 * (len(models) - place))} left")
+        left = 60 * sum(_minutes(m) for m in list(models.values())[place:]) + 4 * (len(models) - place)
+        passed = time.monotonic() - begin
+        tell(f"{_clock(passed)}  {label} ({place + 1} of {len(models)}), about {_clock(left)} left")
         row = _fit_and_judge(judge, label, model, Z, V, T, Path(folder) / label if folder else None)
         out.append(row)
         if not row.failed:
             fitted[label] = model
-        tell(f"  {row.failed or format(row.value('auc'), '.3f')}")
-    tell(f"compared in {_clock(time.monotonic() - begin)}")
+        if row.failed:
+            tell(f"      {label} failed: {row.failed}")
+    tell(f"{_clock(time.monotonic() - begin)}  all compared")
     real = rows_of(judge.test, np.arange(min(SHOWN, len(judge.test))))
     return Comparison(out, real, missing_words(judge), about(judge) | {"minutes of training": minutes}, fitted)
 
@@ -130,17 +135,15 @@ def compare(
 def _items(data: Any) -> tuple[str, Any, Any, Any, Any]:
     """(name, X, y, modes, time column) of whatever the user gave."""
     if isinstance(data, str | Path) and not (isinstance(data, str) and len(data) > 1000):
-        from genus.data.load import load
-
         data = load(data)
-    if hasattr(data, "X") and not isinstance(data, pd.DataFrame):
-        return (data.name, data.X, data.y, getattr(data, "modes", None), getattr(data, "time", None))
+    if isinstance(data, Dataset):
+        return data.name, data.X, data.y, data.modes, data.time
     return "label", data, None, None, None
 
 
 def _three(X: Any, y: Any, seed: int, when: Any) -> list[tuple[Any, Any]]:
-    """Train, validation and test as (X, y) each, by seed; by time where a column says when."""
-    shares = (0.8, 0.1, 0.1) if len(X) > SMALL else (0.7, 0.15, 0.15)
+    """Train, validation and test as (X, y) each, by seed; by time where a column says when. Tiny sets keep back more."""
+    shares = (0.8, 0.1, 0.1) if len(X) >= TINY else (0.6, 0.2, 0.2)
     parts = split(X, y, seed=seed, shares=shares, time=when)
     return [parts.train, parts.validation, parts.test]
 
@@ -186,6 +189,8 @@ def _fit_and_judge(judge: Judge, label: str, model: Model, train: Any, validatio
             model.fit(train, validation=validation if isinstance(model, Recipe) else None, run=Run(folder=folder))
             if folder is not None:
                 model.save(folder)
+    except Interrupted:
+        raise
     except (GenusError, ArithmeticError, ValueError, RuntimeError, NotImplementedError) as error:
         return Row(
             label, role, failed=" ".join(str(error).split())[:300] or type(error).__name__, fields=model.get_params(deep=False)
@@ -202,9 +207,8 @@ def _teller(progress: Callable[[str], None] | bool | None) -> Callable[[str], No
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
-    wanted = console.is_terminal if progress is None else progress
-    return console.print if wanted else lambda line: None
+    return (lambda line: None) if progress is False else console.print
 
 
 def _clock(seconds: float) -> str:
-    return f"{seconds / 60:.1f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

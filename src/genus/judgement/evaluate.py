@@ -16,6 +16,7 @@ from genus.judgement.judge import Judge
 from genus.judgement.likelihood import likelihood_or_reason
 from genus.judgement.report import Report, versions
 from genus.judgement.row import Row
+from genus.train.interrupt import Interrupted
 
 SHOWN = 64
 BASELINES = ("resample", "marginals", "gaussian")
@@ -70,6 +71,8 @@ def judged(judge: Judge, model: Any, name: str, role: Any, X: Any, y: Any = None
         row.seconds["sample"] = time.process_time() - begin
         begin = time.process_time()
         row.scores = judge.judge(row.samples)
+    except Interrupted:
+        raise
     except (GenusError, ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError) as error:
         row.failed = " ".join(str(error).split())[:300]
         return row
@@ -101,6 +104,8 @@ def baseline_rows(judge: Judge, train: Any, X: Any, names: tuple[str, ...] = BAS
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model = family(name)(seed=judge.seed).fit(train)
+        except Interrupted:
+            raise
         except GenusError as error:
             out.append(Row(name, "baseline", failed=str(error)))
             continue

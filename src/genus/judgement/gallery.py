@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Gallery: items as something to look at on a page, whatever their kind."""
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ PIXELS = 560
 SHOWN = 64
 
 
-def picture(images: np.ndarray, columns: int = 16, shown: int = SHOWN, pixels: int = PIXELS) -> str:
-    """The first images as one PNG in a data address."""
+def picture(images: np.ndarray, columns: int = 10, shown: int = 50, pixels: int = PIXELS) -> str:
+    """The first images, ten in a line, as one PNG in a data address; small ones are enlarged by whole pixels."""
     images = np.asarray(images)[:shown]
     top = 255 if images.dtype == np.uint8 and images.max(initial=0) > 16 else max(int(images.max(initial=1)), 1)
     x = (np.clip(images.astype(np.float64) / top, 0, 1) * 255).astype(np.uint8)
@@ -52,7 +51,8 @@ def show(items: Any, real: Any = None) -> str:
         return f"<pre>{escape(items[:800])}</pre>"
     if isinstance(items, list | tuple) or getattr(items, "dtype", np.dtype(float)).kind in "UO":
         long = max((len(t) for t in items[:20]), default=0) > 60
-        return f'<pre class="texts">{escape((chr(10) + "—" * 12 + chr(10) if long else chr(10)).join(items[: 3 if long else 14]))}</pre>'
+        between = chr(10) + "—" * 12 + chr(10) if long else chr(10)
+        return f'<pre class="texts">{escape(between.join(items[: 3 if long else 14]))}</pre>'
     a = np.asarray(items)
     if a.dtype in (np.uint8, np.bool_) and a.ndim in (3, 4):
         return picture(a)

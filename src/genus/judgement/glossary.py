@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Glossary: what each metric is called, its unit, which direction is good, and what it says in plain words."""
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ GLOSSARY: dict[str, Meaning] = {
     "auc": Meaning(
         "two-sample AUC", "lower",
         "How well the best of several classifiers tells samples from held-out real items: 0.5 is guessing, 1 is always. "
-        "Five folds, equal numbers; the folds give the interval.",
+        "Five folds, equal numbers; each fold asks the classifier that was best on the other four, so that the value is not "
+        "the luckiest of several. Values a little below 0.5 are chance, as the interval says.",
     ),
     "accuracy": Meaning("two-sample accuracy", "lower", "The same classifier's share of right answers; 0.5 is guessing."),
     "mmd": Meaning(
@@ -39,13 +39,19 @@ GLOSSARY: dict[str, Meaning] = {
     ),
     "precision": Meaning(
         "precision", "higher",
-        "Share of samples that lie among the real items (inside some real item's 5-neighbour ball). Real items score below 1 too.",
+        "Share of samples that lie among the real items (inside some real item's 5-neighbour ball). Real "
+            "items score below 1 too.",
     ),
-    "recall": Meaning("recall", "higher", "Share of real items that lie among the samples: low when part of the data is never drawn."),
-    "density": Meaning("density", "higher", "In how many real neighbourhoods a sample lies, over k: about 1 for real items.", digits=2),
-    "coverage": Meaning("coverage", "higher", "Share of real items with a sample in their 5-neighbour ball: 0.969 is expected of real items."),
+    "recall": Meaning("recall", "higher", "Share of real items that lie among the samples: low when part "
+        "of the data is never drawn."),
+    "density": Meaning("density", "higher", "In how many real neighbourhoods a sample lies, over k: "
+        "about 1 for real items.", digits=2),
+    "coverage": Meaning("coverage", "higher", "Share of real items with a sample in their 5-neighbour "
+        "ball: 0.969 is expected of real items."),
     "copies": Meaning(
-        "exact copies", "lower", "Share of samples equal to a training item. Beside it: the same share among held-out real items."
+        "exact copies", "lower", "Share of samples equal to a training item (rows of tables: equal in "
+            "every cell up to the width of a number's bin). "
+        "Beside it: the same share among held-out real items."
     ),
     "near_copies": Meaning(
         "near copies", "lower",
@@ -54,14 +60,16 @@ GLOSSARY: dict[str, Meaning] = {
     ),
     "closeness": Meaning(
         "distance to train", "none",
-        "Median distance from a sample to its nearest training item, over the same for held-out items: near 1 is right, near 0 is "
+        "Median distance from a sample to its nearest training item, over the same for held-out items: "
+            "near 1 is right, near 0 is "
         "copying, well above 1 is underfitting.", digits=2,
     ),
     "copying_z": Meaning(
         "copying z", "none",
         "Mann–Whitney z of those distances: within ±2 is chance, far below 0 is copying, far above 0 is underfitting.", digits=1,
     ),
-    "modes": Meaning("modes found", "higher", "Known modes that received at least one sample within three standard deviations.", digits=0),
+    "modes": Meaning("modes found", "higher", "Known modes that received at least one sample within "
+        "three standard deviations.", digits=0),
     "good": Meaning("on a mode", "higher", "Share of samples within three standard deviations of a known mode."),
     "mode_kl": Meaning("mode KL", "lower", "KL divergence of the samples' shares of the modes from the real ones.", unit="nats"),
     "classes": Meaning(
@@ -73,13 +81,15 @@ GLOSSARY: dict[str, Meaning] = {
         "Mean over columns of 1 − Kolmogorov–Smirnov distance (numbers) or 1 − total variation (categories). Columns drawn "
         "independently score near 1 here: read it with the pairs.",
     ),
-    "pairs": Meaning("pairs agree", "higher", "Mean over pairs of columns of 1 − total variation of their ten-bin table: sees dependence."),
+    "pairs": Meaning("pairs agree", "higher", "Mean over pairs of columns of 1 − total variation of "
+        "their ten-bin table: sees dependence."),
     "utility": Meaning(
         "train on samples", "higher",
         "A gradient-boosting model is trained on samples and tested on real held-out rows (area under ROC for classes, R² for "
         "numbers). The row of real data trains on real rows.",
     ),
-    "lengths": Meaning("lengths agree", "higher", "1 − Kolmogorov–Smirnov distance between the lengths of sampled and real texts."),
+    "lengths": Meaning("lengths agree", "higher", "1 − Kolmogorov–Smirnov distance between the lengths "
+        "of sampled and real texts."),
     "ngrams": Meaning("3-grams agree", "higher", "1 − total variation between the shares of three-character strings."),
     "log_likelihood": Meaning(
         "log-likelihood", "higher", "Mean log-probability of a held-out item under the model, in the data's own units.", "nats", 2

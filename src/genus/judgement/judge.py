@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from genus import dice
+from genus.data import codec_of
 from genus.data.split import rows
 from genus.errors import DataError
 from genus.judgement import tables, texts, twosample, vision
@@ -53,6 +55,7 @@ class Judge:
     quick: bool = False
     name: str = "label"
     window: int = 256
+    codec: Any = field(default=None, init=False)
     kind: str = field(init=False)
     draws: int = field(init=False)
 
@@ -152,10 +155,11 @@ class Judge:
         if self.columns is not None and self.frame is not None:
             a, b = self.columns.matrix(frame_of(fake)), self.columns.matrix(self.frame)
             detail["gave it away"] = twosample.giveaways(a, b, self.columns.names, self.columns.categorical, seed=seed)
-        best = max(verdicts, key=lambda v: v.auc[0])
-        p = twosample.p_value(verdicts)
-        detail |= {"detectors": {v.detector: v.auc[0] for v in verdicts}, "p": p}
-        note = f"best of {', '.join(v.detector for v in verdicts)}: {best.detector}"
+        best = twosample.chosen(verdicts)
+        detail |= {"detectors": {v.detector: v.auc[0] for v in verdicts}, "p": twosample.p_value(best)}
+        each = ", ".join(f"{v.detector} {v.auc[0]:.3f}" for v in verdicts)
+        note = f"by {best.detector}, chosen for each fold on the others out of {each}"
+        note += "; below 0.5 is chance: 0.5 lies in the interval" if best.auc[0] < 0.5 < best.auc[2] else ""
         return [
             self._score("auc", best.auc, "items", len(fake), note=note, detail=detail),
             self._score("accuracy", best.accuracy, "items", len(fake), note=note),
@@ -165,11 +169,9 @@ class Judge:
         seed = self.seed
         if self.columns is not None and self.frame is not None:
             cells = self.columns.matrix(frame_of(fake)), self.columns.matrix(self.frame)
-            return [("trees", twosample.trees(self.columns.categorical, seed=seed), *cells),
+            return [("trees", twosample.trees(self.columns.categorical, seed=seed), cells[0], cells[1]),
                     ("logistic", twosample.linear(), features, self.real)]  # fmt: skip
-        plain = [
-            np.concatenate([f, g], 1) for f, g in ((features[:, :0], self.near(fake)), (self.real[:, :0], self.near(self.test)))
-        ]
+        plain = [self.near(fake), self.near(self.test)]
         found: list[Any] = []
         if self.kind == "text":
             plain = [np.concatenate([p, texts.shapes(t)], 1) for p, t in zip(plain, (fake, self.test), strict=True)]
@@ -180,7 +182,7 @@ class Judge:
                 ("convolutional net", vision.convolutional(seed=seed), vision.tensor(fake, top), vision.tensor(self.test, top))
             )
             found.append(("logistic", twosample.linear(), features, self.real))
-        return [*found, ("trees", twosample.trees(seed=seed), *plain)]
+        return [*found, ("trees", twosample.trees(seed=seed), plain[0], plain[1])]
 
     def _distances(self, features: np.ndarray) -> list[Score]:
         most = 2000
@@ -211,18 +213,30 @@ class Judge:
         ]
 
     def _equal(self, items: Any) -> list[bool]:
-        """Which items are copies of training items; real arrays to four digits of the distance between items, for float32."""
+        """Which items are copies of training items: real arrays to four digits of the distance between items, for float32;
+        rows of tables cell by cell of the codec's, inside which models draw numbers afresh."""
         if self.kind == "array":
             near = nearest(self.near(items), self.near(self.real_train))[0][:, 0]
             usual = np.median(nearest(self.near(self.test), self.near(self.real_train))[0])
             return list(near < 1e-4 * max(float(usual), 1e-12))
-        known = set(prints(self.real_train))
-        return [p in known for p in prints(items)]
+        known = set(self._prints(self.real_train))
+        return [p in known for p in self._prints(items)]
+
+    def _prints(self, items: Any) -> list[Any]:
+        if self.kind != "table":
+            return prints(items)
+        if self.codec is None:
+            self.codec = codec_of(self.train).fit(self.train)
+        view = next(view for view in self.codec.views() if view.discrete)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return prints(self.codec.pack(items, view).numpy())
 
     def _modes(self, fake: Any) -> list[Score]:
         found = []
         if self.modes is not None and self.kind == "array":
-            values = mode_scores(*(np.asarray(a, np.float64).reshape(len(a), -1) for a in (fake, self.test)), self.modes)
+            drawn, held = (np.asarray(a, np.float64).reshape(len(a), -1) for a in (fake, self.test))
+            values = mode_scores(drawn, held, self.modes)
             centres = self.modes[0] if isinstance(self.modes, tuple) else self.modes
             note = f"of {len(centres)}"
             found = [self._score("modes", values["modes"], "modes", len(fake), note=note),

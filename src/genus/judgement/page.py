@@ -33,7 +33,7 @@ def write_page(
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
     html = page.render(
         headline=headline, verdicts=verdicts, rows=rows, real=Markup(gallery.show(real)), about=about, command=command,
-        missing=missing, board=board(rows), likelihoods=likelihoods(rows), kinds=KINDS, whiskers=Markup(whiskers(rows)),
+        missing=missing, boards=boards(rows), likelihoods=likelihoods(rows), kinds=KINDS, whiskers=Markup(whiskers(rows)),
         pictures=[(row, Markup(gallery.show(row.samples, real))) 
                   for row in rows if row.samples is not None and row.role != "real"],
         curves=[(row.name, Markup(chart)) for row in rows if (chart := learning(row))], apart=not_comparable(rows),
@@ -50,9 +50,22 @@ def metrics(rows: list[Row]) -> list[str]:
     return [m for m in ORDER if any(row.get(m) for row in rows)]
 
 
-def board(rows: list[Row]) -> dict[str, Any]:
-    """The leaderboard's head and lines; each cell has a value, an interval, a hint and how good it is."""
-    shown = metrics(rows)
+GROUPS = {
+    "Likeness": ("auc", "mmd", "frechet", "precision", "recall", "density", "coverage", "classes"),
+    "Parts, use and copying": ("marginals", "pairs", "utility", "ngrams", "lengths", "modes", "good", "mode_kl",
+                               "copies", "near_copies", "closeness", "copying_z"),
+}  # fmt: skip
+
+
+def boards(rows: list[Row]) -> list[dict[str, Any]]:
+    """The leaderboard in groups of columns that fit a page side by side."""
+    present = metrics(rows)
+    groups = {name: [m for m in group if m in present] for name, group in GROUPS.items()}
+    return [{"name": name, **board(rows, shown)} for name, shown in groups.items() if shown]
+
+
+def board(rows: list[Row], shown: list[str]) -> dict[str, Any]:
+    """The head and lines of the metrics `shown`; each cell has a value, an interval, a hint and how good it is."""
     best = {m: _best([s for row in rows if row.role == "model" and (s := row.get(m))]) for m in shown}
     lines = []
     for row in rows:

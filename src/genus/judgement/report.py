@@ -11,9 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from genus.judgement.glossary import GLOSSARY
 from genus.judgement.row import ORDER, Row, leaderboard, ranked
 from genus.judgement.score import Score
 from genus.judgement.verdict import Finding, findings, headline
+
+WIDE = 100  # columns of a terminal
+ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
+SHORT = {"auc": "AUC", "frechet": "Fréchet", "precision": "prec.", "coverage": "cover.", "near_copies": "copies",
+         "marginals": "columns", "pairs": "pairs", "utility": "use", "ngrams": "3-grams", "good": "good"}  # fmt: skip
 
 
 @dataclass
@@ -94,17 +100,16 @@ def versions() -> dict[str, str]:
 
 def table_of(rows: list[Row], title: str, found: list[Finding]) -> str:
     """The verdict and the scores as text for a terminal."""
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table(show_edge=False, pad_edge=False, box=None, padding=(0, 1))
     table.add_column("")
     for row in rows:
         table.add_column(row.name, justify="right")
     metrics = [m for m in ORDER if any(r.get(m) for r in rows)]
     for metric in metrics:
         first = next(s for r in rows if (s := r.get(metric)))
-        arrow = {"higher": " ↑", "lower": " ↓", "none": ""}[first.direction]
+        arrow = f" {ARROWS[first.direction]}".rstrip()
         cells = [s.written(interval=row is rows[0]) if (s := row.get(metric)) else "–" for row in rows]
         table.add_row(first.label + arrow, *cells)
     for metric in ("log_likelihood", "bits_per_dim"):
@@ -113,11 +118,53 @@ def table_of(rows: list[Row], title: str, found: list[Finding]) -> str:
             if any(held):
                 name = next(s for s in held if s).label
                 table.add_row(f"{name}, {kind}", *[s.written(interval=i == 0) if s else "–" for i, s in enumerate(held)])
+    return _printed(table, title, found)
+
+
+LINE = ("auc", "mmd", "frechet", "precision", "recall", "coverage", "marginals", "pairs", "utility", "ngrams", "modes", "good",
+        "near_copies")  # fmt: skip
+MOST = 6
+
+
+def lines_of(rows: list[Row], title: str, found: list[Finding]) -> str:
+    """The verdicts and a line a row as text for a terminal of 100 columns: the main scores, nats and seconds of fitting.
+
+    Nats carry a sign of their kind: none exact, ≥ a lower bound, ≈ an estimate. They are not one scale.
+    """
+    from rich.table import Table
+
+    table = Table(show_edge=False, pad_edge=False, box=None, padding=(0, 1))
+    table.add_column("", no_wrap=True)
+    drop = {"mmd"} if any(row.get("frechet") for row in rows) else set()
+    metrics = [m for m in LINE if m not in drop and any(row.get(m) for row in rows)][:MOST]
+    for metric in metrics:
+        meaning = GLOSSARY[metric]
+        table.add_column(f"{SHORT.get(metric, meaning.label)} {ARROWS[meaning.direction]}", justify="right", no_wrap=True)
+    table.add_column("nats ↑", justify="right", no_wrap=True)
+    table.add_column("fit, s", justify="right", no_wrap=True)
+    for row in rows:
+        cells = [_cell(s) if (s := row.get(m)) else "–" for m in metrics]
+        nats = row.get("log_likelihood")
+        seconds = f"{row.seconds['fit']:.0f}" if "fit" in row.seconds else "–"
+        table.add_row("real" if row.role == "real" else row.name, *(cells if not row.failed else ["failed"]), *(
+            [nats.written(interval=False) if nats else "–", seconds] if not row.failed else []))  # fmt: skip
+    return _printed(table, title, found)
+
+
+def _cell(score: Score) -> str:
+    """The AUC with half its interval, the others bare."""
+    half = f" ±{(score.high - score.low) / 2:.3f}" if score.metric == "auc" else ""
+    return score.written(interval=False) + half
+
+
+def _printed(table: Any, title: str, found: list[Finding]) -> str:
+    from rich.console import Console
+
     out = io.StringIO()
-    console = Console(file=out, width=max(100, 34 + 18 * len(rows)), color_system=None)
+    console = Console(file=out, width=WIDE, color_system=None)
     console.print(title + "\n", highlight=False)
     for finding in found:
         console.print(f"  {'✗!✓'[finding.level]} {finding.says}", highlight=False)
     console.print()
     console.print(table)
-    return out.getvalue()
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Small charts as inline SVG: intervals on one axis, curves, and two distributions side by side."""
 
 from __future__ import annotations
@@ -13,7 +12,10 @@ COLOURS = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var
 
 def svg(width: float, height: float, body: str, label: str) -> str:
     """A drawing that scales down to its frame, with words for those who do not see it."""
-    return f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}" style="max-width:{width:.0f}px">{body}</svg>'
+    return (
+        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}" '
+        f'style="max-width:{width:.0f}px">{body}</svg>'
+    )
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", css: str = "") -> str:
@@ -35,7 +37,8 @@ def intervals(
     parts = []
     if band is not None:
         parts.append(
-            f'<rect x="{at(band[0]):.1f}" y="6" width="{max(at(band[1]) - at(band[0]), 2):.1f}" height="{height - 34:.0f}" class="band"/>'
+            f'<rect x="{at(band[0]):.1f}" y="6" width="{max(at(band[1]) - at(band[0]), 2):.1f}" '
+            f'height="{height - 34:.0f}" class="band"/>'
         )
     for tick in np.linspace(low, high, 6):
         parts.append(f'<line x1="{at(tick):.1f}" y1="6" x2="{at(tick):.1f}" y2="{height - 28:.0f}" class="grid"/>')
@@ -69,16 +72,16 @@ def curves(lines: dict[str, tuple[list[float], list[float]]], label: str, log_x:
     parts = []
     for tick in np.linspace(low, high, 4):
         v = float(place(first, tick).split(",")[1])
-        parts.append(
-            f'<line x1="{left}" y1="{v:.1f}" x2="{width - 12}" y2="{v:.1f}" class="grid"/>{text(left - 6, v + 4, f"{tick:.3g}", "end", "axis")}'
-        )
+        parts.append(f'<line x1="{left}" y1="{v:.1f}" x2="{width - 12}" y2="{v:.1f}" class="grid"/>')
+        parts.append(text(left - 6, v + 4, f"{tick:.3g}", "end", "axis"))
     for tick in (first, (first + last) / 2, last):
         parts.append(text(float(place(tick, low).split(",")[0]), height - 12, f"{tick:.0f}", "middle", "axis"))
     for i, (name, (x, y)) in enumerate(lines.items()):
         points = " ".join(place(u, v) for u, v in zip(x, y, strict=True) if np.isfinite(v))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[i % len(COLOURS)]}" stroke-width="1.8"/>')
         parts.append(
-            f'<text x="{width - 16}" y="{22 + 15 * i}" text-anchor="end" class="axis" style="fill:{COLOURS[i % len(COLOURS)]}">{escape(name)}</text>'
+            f'<text x="{width - 16}" y="{22 + 15 * i}" text-anchor="end" class="axis" '
+            f'style="fill:{COLOURS[i % len(COLOURS)]}">{escape(name)}</text>'
         )
     return svg(width, height, "".join(parts), label)
 
@@ -96,7 +99,8 @@ def histogram(real: np.ndarray, fake: np.ndarray, label: str, bins: int = 24) ->
     width, height, top = 220.0, 96.0, max(p.max(), q.max()) or 1.0
     step = width / bins
     bars = "".join(
-        f'<rect x="{i * step:.1f}" y="{76 * (1 - v / top):.1f}" width="{step - 0.6:.1f}" height="{76 * v / top:.1f}" class="bar"/>'
+        f'<rect x="{i * step:.1f}" y="{76 * (1 - v / top):.1f}" width="{step - 0.6:.1f}" '
+        f'height="{76 * v / top:.1f}" class="bar"/>'
         for i, v in enumerate(p)
     )
     path = "".join(

@@ -33,10 +33,15 @@ def lengths(real: list[str], fake: list[str], *, seed: int = 0) -> tuple[float, 
     """(1 − KS distance of the lengths, low, high)."""
     a, b = np.array([len(t) for t in real]), np.array([len(t) for t in fake])
     rng = np.random.default_rng(seed)
-    value = 1 - float(ks_2samp(a, b).statistic)
-    again = [1 - ks_2samp(rng.choice(a, len(a)), rng.choice(b, len(b))).statistic for _ in range(RESAMPLES)]
+    value = 1 - _ks(a, b)
+    again = [1 - _ks(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(RESAMPLES)]
     wide = 1.96 * float(np.std(again, ddof=1))
     return value, value - wide, min(1.0, value + wide)
+
+
+def _ks(a: np.ndarray, b: np.ndarray) -> float:
+    found: Any = ks_2samp(a, b)
+    return float(found.statistic)
 
 
 def ngrams(

@@ -9,6 +9,7 @@ from genus.judgement.row import Row
 from genus.judgement.score import Score
 
 BAD, DOUBTFUL, GOOD = 0, 1, 2
+MANY = 0.2  # of the samples copied: then nothing else counts
 WORDS = {BAD: "bad", DOUBTFUL: "doubtful", GOOD: "good"}
 
 
@@ -45,7 +46,7 @@ def headline(row: Row, real: Row | None) -> str:
     auc = row.get("auc")
     if row.failed or auc is None:
         return f"{row.name} could not be judged."
-    if row.get("copies") is not None and _copied(row) > 0:
+    if row.get("copies") is not None and _copied(row) > MANY:
         return f"{row.name} copies its training items: its other scores say nothing about learning."
     told, against = _levels(auc, real)
     if told <= 0:
@@ -61,9 +62,8 @@ def _levels(auc: Score, real: Row | None) -> tuple[float, str]:
     floor = real.get("auc") if real is not None else None
     if floor is None:
         return auc.low - 0.5, ""
-    return auc.low - max(
-        floor.value, 0.5
-    ) if auc.low <= floor.high else auc.value - floor.value, f"; real from real {floor.value:.3f}"
+    told = auc.low - max(floor.value, 0.5) if auc.low <= floor.high else auc.value - floor.value
+    return told, f"; real from real {floor.written()}"
 
 
 def _told_apart(row: Row, real: Row | None) -> list[Finding]:
@@ -74,7 +74,9 @@ def _told_apart(row: Row, real: Row | None) -> list[Finding]:
     p, seen = auc.detail.get("p", float("nan")), auc.detail.get("gave it away", [])
     by = ", ".join(name for name, lost in seen[:3] if lost > 0.01)
     away = f" Given away most by {by}." if by and told > 0 else ""
-    text = f"{headline(row, real) if not _copied(row) else f'Two-sample AUC {auc.value:.3f}.'}{away} (n = {auc.n}, p = {p:.2g})"
+    text = (
+        f"{headline(row, real) if _copied(row) <= MANY else f'Two-sample AUC {auc.value:.3f}.'}{away} (n = {auc.n}, p = {p:.2g})"
+    )
     return [Finding(GOOD if told <= 0 else BAD if auc.value > 0.8 else DOUBTFUL, text, 10 + max(told, 0))]
 
 
@@ -100,10 +102,14 @@ def _copying(row: Row) -> list[Finding]:
             f"held-out items are), {row.value('near_copies'):.1%} lie nearer than 99 of 100 held-out items do, and the median "
         )
         text += f"distance from training items is {ratio.value:.2f} of a new item's (z = {z.value:.1f})."
-        return [Finding(BAD, text, 20 + excess)]
+        return [Finding(BAD if excess > MANY else DOUBTFUL, text, 20 + excess)]
     if z.value < -4:
-        text = f"Samples lie closer to training items than new items do ({ratio.value:.2f} of the distance, z = {z.value:.1f})"
-        text += ": either copying, or samples that keep to the typical."
+        near = row.value("near_copies")
+        text = f"Samples lie closer to the training items as a whole than new items do ({ratio.value:.2f} of the distance, "
+        text += (
+            f"z = {z.value:.1f}), but on no single one ({near:.1%} are near copies, 1 % is chance): they keep to the typical, "
+        )
+        text += "which is not copying."
         return [Finding(DOUBTFUL, text, 3)]
     return [
         Finding(
