@@ -17,7 +17,7 @@ def main() -> None:
     sys.argv = [word for word in sys.argv if word != "--debug"]
     from genus.errors import GenusError
 
-    warnings.showwarning = lambda message, *_, **__: _say(f"note: {message}")
+    warnings.showwarning = _note
     with _heeding_interrupts() as interrupted:
         try:
             from genus.cli.app import app
@@ -58,6 +58,16 @@ def _heeding_interrupts() -> Iterator[list[int]]:
 def _unexpected(error: Exception) -> str:
     text = " ".join(str(error).split())[:300]
     return f"Unexpected {type(error).__name__}: {text} This is a fault of genus: run again with --debug and report it."
+
+
+_noted: set[str] = set()
+
+
+def _note(message: Warning | str, *_: object, **__: object) -> None:
+    """Say a warning as a note, once."""
+    if str(message) not in _noted:
+        _noted.add(str(message))
+        _say(f"note: {message}")
 
 
 def _say(text: str) -> None:
