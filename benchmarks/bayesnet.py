@@ -4,7 +4,7 @@
 
 PYTHON is the interpreter of an environment that has pgmpy and pyAgrum, build/peers-bn/bin/python by default:
     python -m venv build/peers-bn && build/peers-bn/bin/pip install pgmpy pyagrum
-Without it only ours is measured. Each of the rounds draws new rows and gives the same ones to all, ours and the peers' interleaved.
+Without it only ours is measured. Each round draws new rows and gives the same ones to all, ours and the peers' interleaved.
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ def ours(net: Network, rows: Path, seed: int) -> dict[str, float]:
     torch.manual_seed(999)
     held = net.sample(20_000)
     true_value, value = float(net.log_prob(held).mean()), whole.score(net.frame(held).astype(str))
+    loss = 100 * (true_value - value) / abs(true_value)
     return {"climb": structure, "fit": fit, "sample": sampling, "frame": sampling + shown, "log_prob": scoring, "query": asking,
-            "true": len(mine & truth), "false": len(mine - truth), "loss": 100 * (true_value - value) / abs(true_value)}  # fmt: skip
+            "true": len(mine & truth), "false": len(mine - truth), "loss": loss}  # fmt: skip
 
 
 def peers(python: Path, bif: Path, rows: Path, net: Network) -> dict[str, float]:
