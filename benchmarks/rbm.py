@@ -68,7 +68,7 @@ def speed(batch: int, least: float, goal: float) -> list[dict[str, Any]]:
 
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """8×8 digits, 1 where a pixel is above 8 of 16: 1,400 training images, 397 test images, and their labels."""
-    bunch = load_digits()
+    bunch: Any = load_digits()
     order = np.random.default_rng(SEED).permutation(len(bunch.images))
     X, y = bunch.images[order] > 8, bunch.target[order]
     return X[:1400], X[1400:], y[:1400], y[1400:]

@@ -26,6 +26,11 @@ def stripes(n: int = 300) -> np.ndarray:
     return np.concatenate([top, top ^ (rng.random((n, 1, 2)) < 0.1)], 1)
 
 
+def pictures(n: int) -> np.ndarray:
+    """The first digits, 1 where a pixel is above 8 of 16."""
+    return np.asarray(load_digits(return_X_y=True)[0])[:n].reshape(-1, 8, 8) > 8
+
+
 @pytest.mark.parametrize("method", ["persistent", "contrastive", "tempering"])
 def test_its_probabilities_sum_to_one_and_its_samples_have_them(method):
     model = RBM(latent=4, steps=400, method=method, rungs=4, lr=0.5, momentum=0.5, burn=60).fit(stripes())
@@ -65,21 +70,22 @@ def test_a_table_is_completed_and_sampled_as_it_hangs_together():
 
 
 def test_features_work_in_a_pipeline():
-    X, y = load_digits(return_X_y=True)
-    X = X.reshape(-1, 8, 8) > 8
+    X, y = pictures(1400), load_digits(return_X_y=True)[1]
     pipe = make_pipeline(RBM(latent=64, steps=500), LogisticRegression(max_iter=300)).fit(X[:1000], y[:1000])
     assert pipe.score(X[1000:1400], y[1000:1400]) > 0.8
-    assert np.array_equal(pipe[0].transform(X[:5]), pipe[0].encode(X[:5]))
+    features = pipe[0]
+    assert isinstance(features, RBM)
+    assert np.array_equal(features.transform(X[:5]), features.encode(X[:5]))
 
 
 def test_a_fit_that_diverges_is_stopped():
-    X = load_digits().images[:500] > 8
+    X = pictures(500)
     with pytest.raises(RunError, match="independent entries: try lr"):
         RBM(latent=8, steps=1000, lr=3.0, batch=10, schedule="constant").fit(X)
 
 
 def test_a_doubtful_log_z_warns_and_widens_the_error():
-    X = load_digits().images[:300] > 8
+    X = pictures(300)
     model = RBM(latent=32, steps=30).fit(X)
     model.partition(chains=20, steps=30)
     model.log_z_ |= {"doubt": "forward and reverse annealing differ by 9.0 nats", "error": 9.0}

@@ -9,7 +9,7 @@ from genus import RBM, Gaussian, Marginals
 
 
 def test_digits_are_learnt_far_better_than_independent_pixels():
-    X = load_digits().images > 8
+    X = np.asarray(load_digits(return_X_y=True)[0]).reshape(-1, 8, 8) > 8
     order = np.random.default_rng(0).permutation(len(X))
     train, test = X[order[:1400]], X[order[1400:]]
     twin, model = (RBM(latent=12, steps=steps, lr=0.2).fit(train) for steps in (1, 1500))

@@ -40,7 +40,8 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
     the machine itself. The energy of an item is exact up to log Z; `log_prob_estimate` adds log Z, summed exactly where
     the smaller layer has at most 20 bits and else annealed, with a warning when that is not to be trusted. `encode` (for
     pipelines `transform`) gives p(h | v), `decode` the likeliest items. Samples come from chains begun at the data's
-    means, not at data, and cooled over the first half of their sweeps.
+    means, not at data, and cooled over the first half of their sweeps. Fields of the recipe that need a graph of gradients
+    (net, size, optimizer, beta2, clip, dropout, precision) are refused.
 
     Parameters
     ----------
