@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from train_fits import contest, descent, same, without_time
+from train_fits import channels_last, contest, descent, same, without_time
 
 from genus import GaussianMixture
 from genus.errors import RunError, UsageError
@@ -33,6 +33,15 @@ def test_a_stopped_descent_ends_in_the_same_weights(tmp_path, stop_at, fields):
     weights, resumed = descent(tmp_path, **fields)
     assert same(weights, whole)
     assert without_time(resumed) == without_time(history)
+
+
+def test_weights_in_another_memory_layout_resume_as_well(tmp_path):
+    """Files keep tensors contiguous, and fused optimisers read them as flat memory: layouts must be put back."""
+    whole, _ = descent(net=channels_last)
+    with pytest.raises(Interrupted):
+        descent(tmp_path, stop_at=40, net=channels_last)
+    weights, _ = descent(tmp_path, net=channels_last)
+    assert same(weights, whole)
 
 
 @pytest.mark.parametrize("stop_at", [1, 31, 118])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,26 @@ def data(n: int = 300) -> Fuzzy:
     return Fuzzy(levels.float(), 1.0)
 
 
-def descent(folder: Path | None = None, *, stop_at: int = 0, run: dict[str, Any] | None = None, **fields: Any):
+def dense() -> nn.Module:
+    """A perceptron with dropout."""
+    return nn.Sequential(nn.Linear(6, 16), nn.Dropout(0.2), nn.ReLU(), nn.Linear(16, 6))
+
+
+def channels_last() -> nn.Module:
+    """Convolutions over the six numbers as a picture of 2 × 3, their weights laid out channels last."""
+    convolutions = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())
+    last = nn.Conv2d(8, 1, 3, padding=1)
+    net = nn.Sequential(nn.Unflatten(1, (1, 2, 3)), convolutions, last, nn.Flatten())
+    return net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def descent(
+    folder: Path | None = None, *, stop_at: int = 0, run: dict[str, Any] | None = None, net: Callable = dense, **fields: Any
+):
     """(weights, history) of a small fit; SIGTERM comes during step `stop_at`."""
-    x, calls = data(), 0
+    x, calls, make = data(), 0, net
     with dice.private(5):
-        net = nn.Sequential(nn.Linear(6, 16), nn.Dropout(0.2), nn.ReLU(), nn.Linear(16, 6))
+        net = make()
 
         def loss(x: Tensor, y: Tensor | None) -> Tensor:
             nonlocal calls

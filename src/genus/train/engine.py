@@ -24,7 +24,7 @@ from genus.train.device import autocast, device_of, to_device
 from genus.train.health import Health
 from genus.train.identity import compare, identity
 from genus.train.interrupt import Interrupted, Request, listening
-from genus.train.optimiser import clip, make_optimiser
+from genus.train.optimiser import clip, laid_like, make_optimiser, restore_optimiser
 from genus.train.pace import Pace
 from genus.train.progress import Progress
 from genus.train.recipe import Recipe
@@ -108,7 +108,8 @@ class Engine:
         with self.precision():
             value = loss(x, y).mean()
         parameters = self.parameters[name]
-        gradients = torch.autograd.grad(value, parameters, allow_unused=True)
+        found = torch.autograd.grad(value, parameters, allow_unused=True)
+        gradients = [None if g is None else laid_like(g, p) for p, g in zip(parameters, found, strict=True)]
         for p, g in zip(parameters, gradients, strict=True):
             p.grad = g
         value = value.detach()
@@ -313,7 +314,7 @@ class Engine:
             net.load_state_dict(content["nets"][name])
         if not self.state.final:
             for name, optimiser in self.optimisers.items():
-                optimiser.load_state_dict(content["optimisers"][name])
+                restore_optimiser(optimiser, content["optimisers"][name])
             self.peaks = [(g, peak) for (_, peak), g in zip(self.peaks, self._groups(), strict=True)]
             self.average.load(content["average"])
             self.best = content["best"]

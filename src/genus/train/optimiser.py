@@ -56,6 +56,22 @@ def make_optimiser(net: nn.Module, recipe: Recipe, lr: float | None = None) -> t
     raise UsageError(f"There is no optimizer {recipe.optimizer!r}; choose {', '.join(NAMES)}.{nearest(recipe.optimizer, NAMES)}")
 
 
+def laid_like(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """`tensor` in the memory layout of `parameter`; the fused optimisers read both as flat memory, whatever their strides."""
+    if tensor.stride() == parameter.stride() or tensor.shape != parameter.shape:
+        return tensor
+    return torch.empty_like(parameter).copy_(tensor)
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Put a kept state back, every moment in its parameter's memory layout (files keep tensors contiguous)."""
+    optimiser.load_state_dict(state)
+    for parameter, moments in optimiser.state.items():
+        for name, value in moments.items():
+            if isinstance(value, Tensor):
+                moments[name] = laid_like(value, parameter)
+
+
 def clip(gradients: Sequence[Tensor | None], largest: float) -> Tensor:
     """Scale the gradients in place so that their joint norm is at most `largest`; returns the norm before.
 
