@@ -130,5 +130,5 @@ def _lock(folder: Path) -> int:
 
 def _sweep(folder: Path) -> None:
     """Remove what a killed process left half written."""
-    for path in (folder / "checkpoints").glob(".*.tmp"):
+    for path in (*folder.glob(".*.tmp"), *folder.glob("checkpoints/.*.tmp")):
         path.unlink(missing_ok=True)
