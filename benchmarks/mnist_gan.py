@@ -63,7 +63,7 @@ def grid(images: np.ndarray, side: int = 10) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=12.0)
+    parser.add_argument("--minutes", type=float, default=7.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--classifier-steps", type=int, default=1500)
@@ -76,7 +76,7 @@ def main() -> None:
     accuracy = float((beliefs(judge, test).argmax(1).numpy() == truth).mean())
     print(f"  classifier: {accuracy:.2%} of real test images", flush=True)
     clock = Clock()
-    model = GAN(seed=arguments.seed, minutes=arguments.minutes, batch=128).fit(images)
+    model = GAN(seed=arguments.seed, minutes=arguments.minutes).fit(images)
     seconds = clock.seconds
     samples = model.sample(arguments.samples, seed=arguments.seed)
     grid(samples)

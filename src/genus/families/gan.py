@@ -43,7 +43,7 @@ class GAN(Recipe, Conditional):
     loss: as above. penalty: its weight. penalty_every: critic turns from one zero-centred penalty to the next, whose
     weight grows in proportion.
     critic_turns: of the critic for one of the generator. minibatch_std: let the critic see how much a group of
-    items varies, against mode collapse. The Space chooses what is None; batch and steps too.
+    items varies, against mode collapse. The Space chooses what is None; batch, lr and steps too.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class GAN(Recipe, Conditional):
     critic_turns: int = 1
     minibatch_std: bool | None = None
     batch: int | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
-    lr: float = 1e-3
+    lr: float | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
     momentum: float = 0.0
     beta2: float = 0.99
     weight_decay: float = 0.0
@@ -118,7 +118,8 @@ class GAN(Recipe, Conditional):
         self._critic = Critic(self.space_, size=self.size, condition=self.width_y, minibatch_std=deviation)
         turns = {"critic": (self.critic_turns, self._critic_loss), "generator": (1, self._generator_loss)}
         players = {"critic": self._critic, "generator": self.net_}
-        recipe = replace(self, batch=self.batch or (64 if self._image else 256))
+        rate = self.lr or (5e-4 if pictured(self.space_) else 1e-3)
+        recipe = replace(self, batch=self.batch or (64 if self._image else 256), lr=rate)
         recipe.space_ = self.space_
         self.history_ = duel(players, turns, x, y, recipe=recipe, run=run, averaged="generator")
         self._take_stock(x, y)

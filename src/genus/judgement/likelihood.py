@@ -49,7 +49,8 @@ def _values(model: Any, verb: str, X: Any, y: Any, seed: int) -> tuple[np.ndarra
         return np.concatenate([np.asarray(o[0] if isinstance(o, tuple) else o) for o in out]), 0.0, "windows of a running text"
     out = call(X, y, **options)
     if isinstance(out, tuple):
-        return out[0], float(np.sqrt(np.sum(np.square(out[1]))) / len(out[1])), "with its standard error"
+        # items may share one error (an estimated log Z), so that it is not averaged down
+        return out[0], float(np.sqrt(np.mean(np.square(out[1])))), "with its standard error"
     return np.asarray(out), 0.0, ""
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genus.nets.default import Size, encoder_for, is_image
-from genus.nets.generator import WIDTH, pictured
+from genus.nets.generator import WIDTH, enliven, pictured
 from genus.nets.mlp import Plain
 from genus.space import AnySpace
 
@@ -32,6 +32,7 @@ class Critic(nn.Module):
         if pictured(space):
             width = FEATURES[size]
             self.body: nn.Module = encoder_for(space, width, size=size, activation="leaky")
+            enliven(self.body)
         else:
             width = WIDTH[size] * (2 if is_image(space) else 1)
             self.body = Plain(space.size, width, width=width, layers=2)

@@ -50,7 +50,22 @@ def generator_for(space: AnySpace, latent: int, *, size: Size = "base", conditio
     """The generator we would choose for a real Space: convolutional for images of 12 pixels a side and more, else dense."""
     if pictured(space):
         body = decoder_for(space, latent, (1, *space.shape), size=size, condition=condition, activation="leaky")
+        enliven(body)
     else:
         width = WIDTH[size] * (2 if is_image(space) else 1)
         body = Plain(latent, space.size, width=width, condition=condition)
     return Generator(body, space.shape, latent, components)
+
+
+def enliven(body: nn.Module) -> None:
+    """Begin every layer with weights that keep the variance of its input, and no biases.
+
+    Under the smaller weights and random biases layers begin with elsewhere, noise fades on the way: the images begin equal, the
+    critic tells them by that alone, and nothing is learnt (He et al. 2015, https://arxiv.org/abs/1502.01852).
+    """
+    with torch.no_grad():
+        for layer in body.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                layer.weight.mul_(math.sqrt(2 / 1.04 / layer.weight[0].numel()) / layer.weight.std())
+                if layer.bias is not None:
+                    layer.bias.zero_()
