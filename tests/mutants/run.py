@@ -78,7 +78,7 @@ FAULTS = (
     Fault(
         "a checkpoint forgets the optimiser",
         "train/engine.py",
-        'optimiser.load_state_dict(content["optimisers"][name])',
+        'restore_optimiser(optimiser, content["optimisers"][name])',
         "pass",
         (PROMISES + "an_interrupted_fit_ends_in_the_same_weights",),
     ),
