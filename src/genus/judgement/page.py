@@ -91,10 +91,12 @@ def board(rows: list[Row], shown: list[str]) -> dict[str, Any]:
 
 
 def _best(scores: list[Any]) -> float | None:
-    """The best value of at least two comparable scores, or None."""
+    """The best value of at least two comparable scores that differ, or None."""
     if len(scores) < 2 or scores[0].direction == "none" or any(scores[0].comparable(s) for s in scores):
         return None
     values = [s.value for s in scores]
+    if len(set(values)) == 1:
+        return None
     return max(values) if scores[0].direction == "higher" else min(values)
 
 

@@ -121,6 +121,4 @@ def number(value: float, digits: int) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     digits = max(0, digits - 1) if abs(value) >= 1000 else digits
-    if 0 < abs(value) < 0.5 * 10.0**-digits:
-        return f"{value:.0e}".replace("-", "−")
-    return f"{value:.{digits}f}".replace("-", "−")
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")

@@ -40,7 +40,7 @@ def intervals(
             f'<rect x="{at(band[0]):.1f}" y="6" width="{max(at(band[1]) - at(band[0]), 2):.1f}" '
             f'height="{height - 34:.0f}" class="band"/>'
         )
-    for tick in np.linspace(low, high, 6):
+    for tick in np.arange(math.ceil(round(low * 10, 6)), math.floor(round(high * 10, 6)) + 1) / 10:
         parts.append(f'<line x1="{at(tick):.1f}" y1="6" x2="{at(tick):.1f}" y2="{height - 28:.0f}" class="grid"/>')
         parts.append(text(at(tick), height - 12, f"{tick:.2g}", "middle", "axis"))
     for i, (name, role, value, lo, hi) in enumerate(lines):

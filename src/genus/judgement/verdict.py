@@ -50,7 +50,8 @@ def headline(row: Row, real: Row | None) -> str:
         return f"{row.name} copies its training items: its other scores say nothing about learning."
     told, against = _levels(auc, real)
     if told <= 0:
-        return f"No test tells {row.name}'s samples from real items better than it tells real from real{against}."
+        beside = f"better than it tells real from real (AUC {auc.value:.3f}{against})" if against else f"(AUC {auc.value:.3f})"
+        return f"No test tells {row.name}'s samples from real items {beside}."
     strength = (
         "almost always" if auc.value > 0.95 else "usually" if auc.value > 0.8 else "sometimes" if auc.value > 0.6 else "slightly"
     )
@@ -63,7 +64,7 @@ def _levels(auc: Score, real: Row | None) -> tuple[float, str]:
     if floor is None:
         return auc.low - 0.5, ""
     told = auc.low - max(floor.value, 0.5) if auc.low <= floor.high else auc.value - floor.value
-    return told, f"; real from real {floor.written()}"
+    return told, f"; real from real {floor.value:.3f} ± {(floor.high - floor.low) / 2:.2f}"
 
 
 def _told_apart(row: Row, real: Row | None) -> list[Finding]:
