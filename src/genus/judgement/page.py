@@ -32,7 +32,7 @@ def write_page(
     source = files("genus.judgement").joinpath("report.html").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
     html = page.render(
-        headline=headline, verdicts=verdicts, rows=rows, real=Markup(gallery.show(real)), about=about, command=command,
+        headline=headline, verdicts=verdicts, rows=rows, real=Markup(gallery.show(real, real)), about=about, command=command,
         missing=missing, boards=boards(rows), likelihoods=likelihoods(rows), kinds=KINDS, whiskers=Markup(whiskers(rows)),
         pictures=[(row, Markup(gallery.show(row.samples, real))) 
                   for row in rows if row.samples is not None and row.role != "real"],

@@ -9,7 +9,7 @@ from genus.judgement.row import Row
 from genus.judgement.score import Score
 
 BAD, DOUBTFUL, GOOD = 0, 1, 2
-MANY = 0.2  # of the samples copied: then nothing else counts
+MANY = 0.5  # of the samples copied: then nothing else counts
 WORDS = {BAD: "bad", DOUBTFUL: "doubtful", GOOD: "good"}
 
 
