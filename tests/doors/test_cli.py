@@ -181,7 +181,7 @@ def _wait(happened, process):
 
 
 def test_a_fit_that_is_stopped_says_how_to_go_on_and_the_same_command_does(folder):
-    words = ["fit", "iris", "--family", "vae", "--steps", "200", "--size", "small", "--every", "0.3", "--quiet", "-o"]
+    words = ["fit", "iris", "--family", "vae", "--steps", "2500", "--size", "small", "--every", "0.3", "--quiet", "-o"]
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         process = _start(*words, "stopped", cwd=folder)
         lock = folder / "stopped" / ".lock"
