@@ -51,14 +51,14 @@ class Codec(ABC):
     def dims(self) -> int:
         """Numbers in one item of user data, the D of bits/dim."""
 
+    @abstractmethod
     def known(self, X: Any, view: AnySpace) -> tuple[Packed, Tensor]:
         """X with holes as (packed with anything in the holes, mask of known entries), for `complete`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def merge(self, X: Any, filled: Any, view: AnySpace) -> Any:
         """`filled` with every cell that X knows put back untouched."""
-        raise NotImplementedError
 
+    @abstractmethod
     def template(self, n: int, given: Any) -> Any:
         """n user items that hold only the parts in `given`, everything else missing, for `sample(given=…)`."""
-        raise NotImplementedError

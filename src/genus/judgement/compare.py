@@ -191,7 +191,7 @@ def _fit_and_judge(judge: Judge, label: str, model: Model, train: Any, validatio
                 model.save(folder)
     except Interrupted:
         raise
-    except (GenusError, ArithmeticError, ValueError, RuntimeError, NotImplementedError) as error:
+    except (GenusError, ArithmeticError, ValueError, RuntimeError) as error:
         return Row(
             label, role, failed=" ".join(str(error).split())[:300] or type(error).__name__, fields=model.get_params(deep=False)
         )
