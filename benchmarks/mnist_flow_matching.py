@@ -7,21 +7,17 @@ budget were fixed beforehand: nothing is selected on the test images.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from genus import FlowMatching
 from genus.judgement.frechet import frechet_distance
-from mnist import digits
+from mnist import arguments, digits, picture
 from record import Clock, record
 
-PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "mnist_flow_matching.png"
 SURE, LEAST = 0.9, 0.02
 
 
@@ -66,13 +62,6 @@ def looked_at(judge: Judge, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return features.numpy(), judge.last(features).softmax(1).numpy()
 
 
-def grid(images: np.ndarray, side: int = 10) -> None:
-    """The first side² images as one small PNG."""
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    tiles = images[: side * side].reshape(side, side, 28, 28).transpose(0, 2, 1, 3).reshape(side * 28, side * 28)
-    Image.fromarray(255 - tiles).quantize(16).save(PICTURE, optimize=True)
-
-
 def rows_at(evaluations: int, probability: np.ndarray, distance: float, floor: float) -> list[dict[str, Any]]:
     """Digits found, share of sure samples and Fréchet distance of the samples at one budget."""
     sure, digit = probability.max(1), probability.argmax(1)
@@ -90,37 +79,27 @@ def rows_at(evaluations: int, probability: np.ndarray, distance: float, floor: f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=12.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--samples", type=int, default=2000)
-    parser.add_argument("--classifier-steps", type=int, default=1500)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(arguments.seed)
+    given = arguments(__doc__, minutes=12.0, samples=2000)
     (images, labels), (test, truth) = digits()
-    judge = trained(images, labels, arguments.classifier_steps)
+    judge = trained(images, labels, given.classifier_steps)
     features, probability = looked_at(judge, test)
     accuracy = float((probability.argmax(1) == truth).mean())
     print(f"  classifier: {accuracy:.2%} of real test images", flush=True)
-    real = looked_at(judge, images[: arguments.samples])[0]
+    real = looked_at(judge, images[: given.samples])[0]
     floor, clock = frechet_distance(real, features), Clock()
-    model = FlowMatching(seed=arguments.seed, minutes=arguments.minutes, precision="bf16").fit(images)
+    model = FlowMatching(seed=given.seed, minutes=given.minutes, precision="bf16").fit(images)
     seconds, rows = clock.seconds, []
     for evaluations in (10, 20, 50):
-        samples = model.set_params(evaluations=evaluations).sample(arguments.samples, seed=arguments.seed)
+        samples = model.set_params(evaluations=evaluations).sample(given.samples, seed=given.seed)
         drawn, probability = looked_at(judge, samples)
         rows += rows_at(evaluations, probability, frechet_distance(drawn, features), floor)
-    grid(samples)
+    picture(samples, "mnist_flow_matching.png")
     rows += [
         {"metric": "classifier accuracy on real test images", "value": accuracy, "unit": "share", "target": "≥ 0.98",
          "met": accuracy >= 0.98, "n": len(truth)},
         {"metric": "minutes of training", "value": seconds / 60, "unit": "min", "target": "≤ 15 min", "met": seconds <= 900},
     ]  # fmt: skip
-    record(
-        "mnist_flow_matching", rows, seed=arguments.seed, seconds=clock.seconds, note=f"{model.history_[-1]['step']} steps, bf16"
-    )
+    record("mnist_flow_matching", rows, seed=given.seed, seconds=clock.seconds, note=f"{model.history_[-1]['step']} steps, bf16")
 
 
 if __name__ == "__main__":

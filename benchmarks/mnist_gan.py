@@ -6,21 +6,15 @@ reported beside the samples' shares, and a GAN sample counts as a digit only whe
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from genus.families.gan import GAN
 from genus.nets.conv import ConvEncoder
 from genus.nets.default import half
-from mnist import digits
+from mnist import arguments, digits, picture
 from record import Clock, record
-
-PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "mnist_gan.png"
 
 
 def packed(images: np.ndarray) -> Tensor:
@@ -54,32 +48,17 @@ def beliefs(net: nn.Module, images: np.ndarray) -> Tensor:
     return torch.cat([net(packed(part)).softmax(1) for part in np.array_split(images, max(1, len(images) // 500))])
 
 
-def grid(images: np.ndarray, side: int = 10) -> None:
-    """The first side² images as one small PNG."""
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    tiles = images[: side * side].reshape(side, side, 28, 28).transpose(0, 2, 1, 3).reshape(side * 28, side * 28)
-    Image.fromarray(255 - tiles).quantize(16).save(PICTURE, optimize=True)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=7.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--samples", type=int, default=5000)
-    parser.add_argument("--classifier-steps", type=int, default=1500)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(arguments.seed)
+    given = arguments(__doc__, minutes=7.0, samples=5000)
     (images, labels), (test, truth) = digits()
-    judge = classifier(images, labels, arguments.classifier_steps)
+    judge = classifier(images, labels, given.classifier_steps)
     accuracy = float((beliefs(judge, test).argmax(1).numpy() == truth).mean())
     print(f"  classifier: {accuracy:.2%} of real test images", flush=True)
     clock = Clock()
-    model = GAN(seed=arguments.seed, minutes=arguments.minutes).fit(images)
+    model = GAN(seed=given.seed, minutes=given.minutes).fit(images)
     seconds = clock.seconds
-    samples = model.sample(arguments.samples, seed=arguments.seed)
-    grid(samples)
+    samples = model.sample(given.samples, seed=given.seed)
+    picture(samples, "mnist_gan.png")
     sure, digit = beliefs(judge, samples).max(1)
     share = torch.bincount(digit[sure > 0.9], minlength=10) / len(samples)
     real = np.bincount(truth, minlength=10) / len(truth)
@@ -95,7 +74,7 @@ def main() -> None:
         {"metric": "minutes of training", "value": seconds / 60, "unit": "min", "target": "≤ 15 min", "met": seconds <= 900},
     ]  # fmt: skip
     shares = " ".join(f"{d}:{float(s):.3f}" for d, s in enumerate(share))
-    record("mnist_gan", rows, seed=arguments.seed, seconds=seconds, note=f"{model.history_[-1]['step']} steps; shares {shares}")
+    record("mnist_gan", rows, seed=given.seed, seconds=seconds, note=f"{model.history_[-1]['step']} steps; shares {shares}")
 
 
 if __name__ == "__main__":

@@ -178,7 +178,9 @@ class GaussianMixture(Density, Partial, Conditional):
             nonlocal mixture
             mixture = Mixture(**state)
 
-        keep = lambda: {name: getattr(mixture, name) for name in ("log_weight", "mean", "covariance")}  # noqa: E731
+        def keep() -> dict[str, Any]:
+            return dict(vars(mixture))
+
         me = identity(self, {}, x, None, 1) if run.folder else None
         history = expect(step, steps=steps, tol=self.tol, run=run, seconds=seconds, state=(keep, restore), identity=me)
         return mixture, history
