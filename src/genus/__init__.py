@@ -17,6 +17,7 @@ _PLACES = {
     "Marginals": "genus.families.baseline",
     "Gaussian": "genus.families.baseline",
     "GaussianMixture": "genus.families.mixture",
+    "CategoricalMixture": "genus.families.categorical",
     "KernelDensity": "genus.families.kernel",
     "BayesianNetwork": "genus.families.bayesnet",
     "RBM": "genus.families.boltzmann",
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from genus.families.baseline import Resample as Resample
     from genus.families.bayesnet import BayesianNetwork as BayesianNetwork
     from genus.families.boltzmann import RBM as RBM
+    from genus.families.categorical import CategoricalMixture as CategoricalMixture
     from genus.families.diffusion import FlowMatching as FlowMatching
     from genus.families.flow import RealNVP as RealNVP
     from genus.families.gan import GAN as GAN

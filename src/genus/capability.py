@@ -64,6 +64,54 @@ class Density(Model):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class Clusters(Density):
+    """The family's items fall into groups: predict, predict_proba, aic and bic, as scikit-learn's mixtures have them."""
+
+    @abstractmethod
+    def _log_joint(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """log p(x, k | y) of items and components, (n, k), −∞ where a label lacks one; the labels' own side by side without y."""
+
+    @abstractmethod
+    def _freedom(self) -> int:
+        """Free parameters."""
+
+    @final
+    def predict_proba(self, X: Any, y: Any = None) -> np.ndarray:
+        """p(k | x): the probability of each component given each item, (n, k).
+
+        A model fitted with a condition has components of every label, k of the first, k of the second …; without y an item
+        may be of any.
+        """
+        check_is_fitted(self, "space_")
+        x, c = (self._packed_items(X), None) if y is None else self._packed(X, y)
+        rows = torch.arange(len(x)).split(self.chunk)
+        with dice.private(0), torch.no_grad():
+            parts = [self._log_joint(x[i], None if c is None else c[i]).softmax(1).cpu() for i in rows]
+        return torch.cat(parts).numpy()
+
+    @final
+    def predict(self, X: Any, y: Any = None) -> np.ndarray:
+        """The likeliest component of each item, (n,), integers; of equally likely ones the first."""
+        return self.predict_proba(X, y).round(9).argmax(1)
+
+    @final
+    def bic(self, X: Any, y: Any = None) -> float:
+        """Schwarz's criterion −2 log L + p log n of X, nats; the lower, the better.
+
+        Reference: G. Schwarz 1978, Estimating the dimension of a model, https://doi.org/10.1214/aos/1176344136
+        """
+        return -2 * self.score(X, y) * len(X) + self._freedom() * float(np.log(len(X)))
+
+    @final
+    def aic(self, X: Any, y: Any = None) -> float:
+        """Akaike's criterion −2 log L + 2 p of X, nats; the lower, the better.
+
+        Reference: H. Akaike 1974, A new look at the statistical model identification, https://doi.org/10.1109/TAC.1974.1100705
+        """
+        return -2 * self.score(X, y) * len(X) + 2 * self._freedom()
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class Bound(Model):
     """The family knows a lower bound of log p, such as the ELBO."""
 
@@ -209,7 +257,7 @@ class Stepwise(Model):
             return [self.codec_.unpack(frame.cpu(), self.space_) for frame in frames]
 
 
-CAPABILITIES = (Density, Bound, Estimate, Energy, Latent, Partial, Conditional, Stepwise)
+CAPABILITIES = (Density, Clusters, Bound, Estimate, Energy, Latent, Partial, Conditional, Stepwise)
 
 
 def capabilities(family: type[Model]) -> tuple[str, ...]:

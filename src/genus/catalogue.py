@@ -19,6 +19,7 @@ FAMILIES = {
     "marginals": "genus.families.baseline:Marginals",
     "gaussian": "genus.families.baseline:Gaussian",
     "mixture": "genus.families.mixture:GaussianMixture",
+    "categorical": "genus.families.categorical:CategoricalMixture",
     "kernel": "genus.families.kernel:KernelDensity",
     "network": "genus.families.bayesnet:BayesianNetwork",
     "rbm": "genus.families.boltzmann:RBM",

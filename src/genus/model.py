@@ -219,17 +219,20 @@ class Model(BaseEstimator, ABC):
 
     def _packed(self, X: Any, y: Any = None, *, fitting: bool = False) -> tuple[Packed, Tensor | None]:
         """X and y as tensors of `space_`; outside fit, X is also checked against what was fitted."""
-        if not fitting:
-            kind = codec_of(X, estimator=self, reset=False).kind
-            if kind != self.codec_.kind:
-                raise DataError(f"The model was fitted on {self.codec_.kind} data, but X is {kind} data: give the same kind.")
-        x = self.codec_.pack_fit(X, self.space_) if fitting else self.codec_.pack(X, self.space_)
+        x = self.codec_.pack_fit(X, self.space_) if fitting else self._packed_items(X)
         if self.condition_ is None:
             return x, None
         if y is None:
             raise UsageError("This model was fitted with a condition: give y as well.")
         c = self.condition_.pack(y, len(x))
         return x, c
+
+    def _packed_items(self, X: Any) -> Packed:
+        """X as items of `space_`, checked against what was fitted."""
+        kind = codec_of(X, estimator=self, reset=False).kind
+        if kind != self.codec_.kind:
+            raise DataError(f"The model was fitted on {self.codec_.kind} data, but X is {kind} data: give the same kind.")
+        return self.codec_.pack(X, self.space_)
 
     def _conditions(self, n: int, y: Any) -> Tensor | None:
         if self.condition_ is None:
