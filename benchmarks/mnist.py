@@ -21,6 +21,11 @@ def digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarra
     return (train.X, train.y), (test.X, test.y)
 
 
+def binarise(grey: np.ndarray, seed: int) -> np.ndarray:
+    """Each pixel of grey images (n, 28, 28) black, once and for all, with its grey value as probability; bool."""
+    return np.random.default_rng(seed).random(grey.shape) * 255 < grey
+
+
 def arguments(what: str | None, *, minutes: float, samples: int) -> argparse.Namespace:
     """The command line of a benchmark whose samples a classifier sorts; sets torch's threads and seed."""
     parser = argparse.ArgumentParser(description=what)

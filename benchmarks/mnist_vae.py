@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genus.families.vae import VAE
 from genus.maths.quantise import Fuzzy
-from mnist import digits
+from mnist import binarise, digits
 from record import Clock, record
 
 
@@ -39,11 +39,6 @@ class DynamicVAE(VAE):
     def _fit(self, x, y, run):
         assert self.grey is not None
         super()._fit(Coins(torch.from_numpy(self.grey)[:, None], 0.0), y, run)
-
-
-def binarise(grey: np.ndarray, seed: int) -> np.ndarray:
-    """One draw of Bernoulli(grey / 255) as boolean images."""
-    return np.random.default_rng(seed).random(grey.shape) * 255 < grey
 
 
 def main() -> None:

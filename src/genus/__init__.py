@@ -18,6 +18,7 @@ _PLACES = {
     "Gaussian": "genus.families.baseline",
     "GaussianMixture": "genus.families.mixture",
     "CategoricalMixture": "genus.families.categorical",
+    "HiddenMarkov": "genus.families.hidden",
     "KernelDensity": "genus.families.kernel",
     "BayesianNetwork": "genus.families.bayesnet",
     "RBM": "genus.families.boltzmann",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from genus.families.diffusion import FlowMatching as FlowMatching
     from genus.families.flow import RealNVP as RealNVP
     from genus.families.gan import GAN as GAN
+    from genus.families.hidden import HiddenMarkov as HiddenMarkov
     from genus.families.kernel import KernelDensity as KernelDensity
     from genus.families.mixture import GaussianMixture as GaussianMixture
     from genus.families.transformer import Transformer as Transformer

@@ -20,6 +20,7 @@ FAMILIES = {
     "gaussian": "genus.families.baseline:Gaussian",
     "mixture": "genus.families.mixture:GaussianMixture",
     "categorical": "genus.families.categorical:CategoricalMixture",
+    "hmm": "genus.families.hidden:HiddenMarkov",
     "kernel": "genus.families.kernel:KernelDensity",
     "network": "genus.families.bayesnet:BayesianNetwork",
     "rbm": "genus.families.boltzmann:RBM",

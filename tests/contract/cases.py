@@ -17,6 +17,7 @@ TINY: dict[str, dict[str, Any]] = {
     "gaussian": {},
     "mixture": {"components": 2, "steps": 3},
     "categorical": {"components": 2, "steps": 3},
+    "hmm": {"components": 2, "steps": 3},
     "kernel": {},
     "network": {"tabu": 2},
     "rbm": {"steps": 4, "batch": 16, "latent": 4, "burn": 8},

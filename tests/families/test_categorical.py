@@ -97,7 +97,7 @@ def test_missing_parts_are_drawn_from_their_exact_conditional():
 
 def test_components_that_explain_nothing_fade():
     X, _ = planted(3000)
-    model = CategoricalMixture(components=12, weights="dirichlet", smoothing=10, steps=300, tol=1e-7).fit(X)
+    model = CategoricalMixture(components=12, weights="dirichlet", smoothing=10, steps=1000, tol=1e-9).fit(X)
     assert model.log_weight_.shape[1] == 3
     assert CategoricalMixture(components=12, smoothing=10, steps=50).fit(X).log_weight_.shape[1] == 12
 

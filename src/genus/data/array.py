@@ -46,6 +46,9 @@ def _check_finite(a: np.ndarray, holes: bool) -> None:
 class ArrayCodec(Codec):
     """Real arrays ⇄ `real` (standardised) or `record` (quantile bins of each entry).
 
+    Entries are standardised one by one; those of a series (T, d) number by number, with one mean and scale over all T steps,
+    so that what is the same at every step stays the same.
+
     Attributes
     ----------
     shape_: of one item. dtype_: what the user gave. mean_, scale_: (size,), of the entries that vary.
@@ -74,9 +77,16 @@ class ArrayCodec(Codec):
                 stacklevel=4,
             )
         flat = flat[:, self.varies_]
-        self.mean_, self.scale_ = flat.mean(0), flat.std(0)
+        self.mean_, self.scale_ = self._moments(a, flat)
         self.edges_ = np.quantile(flat, np.linspace(0, 1, min(BINS, len(flat)) + 1), axis=0).T.copy()
         return self
+
+    def _moments(self, a: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and scale of each varying entry."""
+        if a.ndim != 3:
+            return flat.mean(0), flat.std(0)
+        mean, scale = a.mean((0, 1)), a.std((0, 1))
+        return np.tile(mean, a.shape[1])[self.varies_], np.tile(scale, a.shape[1])[self.varies_]
 
     def views(self) -> tuple[AnySpace, ...]:
         d = int(self.varies_.sum())

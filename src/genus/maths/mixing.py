@@ -85,7 +85,7 @@ def expectation(x: Tensor, mixture: Mixture, *, dtype: torch.dtype | None = None
     """
     if mixture.full and x.shape[1] > WIDE:
         return _expectation_wide(x, mixture)
-    weights, sharpest = _linear(mixture)
+    weights, sharpest = linear(mixture)
     if dtype is None:
         dtype = torch.float64 if sharpest > SHARP else torch.float32
     d = x.shape[1]
@@ -95,16 +95,16 @@ def expectation(x: Tensor, mixture: Mixture, *, dtype: torch.dtype | None = None
     loglik = 0.0
     for rows in x.split(BLOCK):
         features = phi[:, : len(rows)]
-        _featurise(rows.to(dtype).T.contiguous(), features, mixture.full)
+        featurise(rows.to(dtype).T.contiguous(), features, mixture.full)
         value, share = responsibilities(weights @ features)
         loglik += value
         total += (share @ features.T).double()
     second = total[:, 1 + d :]
-    return loglik / len(x), Moments(total[:, 0], total[:, 1 : 1 + d], _unfold(second, d) if mixture.full else second)
+    return loglik / len(x), Moments(total[:, 0], total[:, 1 : 1 + d], unfold(second, d) if mixture.full else second)
 
 
-def _linear(mixture: Mixture) -> tuple[Tensor, float]:
-    """(k, features): every log joint as a linear function of φ; and the largest precision."""
+def linear(mixture: Mixture) -> tuple[Tensor, float]:
+    """(weights (k, features), the largest precision): every log joint as a linear function of φ."""
     d = mixture.mean.shape[1]
     if mixture.full:
         factor = mixture.factor()
@@ -121,7 +121,7 @@ def _linear(mixture: Mixture) -> tuple[Tensor, float]:
     return torch.cat([start[:, None], slope, -0.5 * curve], 1), float(sharpest)
 
 
-def _featurise(x: Tensor, phi: Tensor, full: bool) -> None:
+def featurise(x: Tensor, phi: Tensor, full: bool) -> None:
     """Write (1, x, xᵢxⱼ) or (1, x, x²) of the columns of x (d, n) into phi (features, n), whose first row is already one."""
     d = len(x)
     phi[1 : 1 + d] = x
@@ -134,7 +134,7 @@ def _featurise(x: Tensor, phi: Tensor, full: bool) -> None:
         place += d - i
 
 
-def _unfold(triangle: Tensor, d: int) -> Tensor:
+def unfold(triangle: Tensor, d: int) -> Tensor:
     """Symmetric matrices (k, d, d) from their upper triangles (k, d (d + 1) / 2)."""
     row, column = torch.triu_indices(d, d)
     matrix = torch.empty(len(triangle), d, d, dtype=triangle.dtype)
