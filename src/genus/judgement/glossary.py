@@ -91,6 +91,33 @@ GLOSSARY: dict[str, Meaning] = {
     "lengths": Meaning("lengths agree", "higher", "1 − Kolmogorov–Smirnov distance between the lengths "
         "of sampled and real texts."),
     "ngrams": Meaning("3-grams agree", "higher", "1 − total variation between the shares of three-character strings."),
+    "distance_attack": Meaning(
+        "membership by distance", "lower",
+        "How well training items are told from held-out ones by their distance to the nearest sample (area under ROC): 0.5 is "
+        "guessing. Beside it a verbatim copy, which must be caught, and unrelated real rows.",
+    ),
+    "density_attack": Meaning(
+        "membership by density", "lower",
+        "The same, by the density of samples around an item over that of other real items: 0.5 is guessing.",
+    ),
+    "likelihood_attack": Meaning(
+        "membership by likelihood", "lower",
+        "The same, with the model in hand: by its log-probability less that under independent columns. 0.5 is guessing.",
+    ),
+    "singling_out": Meaning(
+        "singling out", "lower",
+        "Risk that a combination of values seen in a sampled row fits exactly one training row, beyond how often it fits exactly "
+        "one held-out row: 0 is right, 1 is a copy.",
+    ),
+    "inference": Meaning(
+        "attribute inference", "lower",
+        "Risk that a secret column of a training row is guessed from the nearest sample, beyond how often that succeeds for "
+        "held-out rows: 0 is right.",
+    ),
+    "exact_rows": Meaning(
+        "rows already in train", "none",
+        "Share of sampled rows equal to a training row in the columns whose values repeat; held-out rows have their share too.",
+    ),
     "log_likelihood": Meaning(
         "log-likelihood", "higher", "Mean log-probability of a held-out item under the model, in the data's own units.", "nats", 2
     ),
