@@ -17,6 +17,7 @@ from genus.maths.quantise import Packed
 from genus.space import AnySpace, Record, Space
 
 BINS = 64
+SEEN = 20_000  # rows that place the edges
 
 
 def checked_array(X: Any, *, estimator: Any = None, reset: bool = True, holes: bool = False) -> np.ndarray:
@@ -63,7 +64,7 @@ class ArrayCodec(Codec):
         self.shape_ = tuple(a.shape[1:])
         self.dtype_ = np.asarray(X).dtype.str
         flat = a.reshape(len(a), -1).astype(np.float64)
-        self.varies_ = flat.std(0) > 0
+        self.varies_ = flat.min(0) < flat.max(0)
         if len(flat) > 1 and not self.varies_.any():
             raise DataError("Every entry of X is constant: there is no distribution to learn.")
         if len(flat) == 1:
@@ -78,7 +79,7 @@ class ArrayCodec(Codec):
             )
         flat = flat[:, self.varies_]
         self.mean_, self.scale_ = self._moments(a, flat)
-        self.edges_ = np.quantile(flat, np.linspace(0, 1, min(BINS, len(flat)) + 1), axis=0).T.copy()
+        self.edges_ = _edges(flat)
         return self
 
     def _moments(self, a: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,6 +169,14 @@ class ArrayCodec(Codec):
             except (TypeError, ValueError):
                 raise UsageError(f"given holds {value!r} for entry {index!r}, where a number was expected.") from None
         return flat.reshape(n, *self.shape_)
+
+
+def _edges(flat: np.ndarray) -> np.ndarray:
+    """Quantile edges (entries, bins + 1), between the extremes of all rows those of evenly chosen ones."""
+    some = flat[:: max(1, len(flat) // SEEN)]
+    edges = np.quantile(some, np.linspace(0, 1, min(BINS, len(flat)) + 1), axis=0)
+    edges[0], edges[-1] = flat.min(0), flat.max(0)
+    return edges.T.copy()
 
 
 def _bin(edges: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -118,7 +118,7 @@ class GaussianMixture(Density, Partial, Conditional):
         for i in range(starts):
             parts = starts - i + starts * (labels - 1)
             candidate, history = self._climb(x, self._start(x, k), run, self.steps, watch.share(parts))
-            value = expectation(x, candidate, dtype=self._arithmetic)[0]
+            value = expectation(x, candidate, dtype=self._arithmetic)[0] if starts > 1 else 0.0
             if mixture is None or value > best:
                 best, mixture, self.history_ = value, candidate, history
         assert mixture is not None
