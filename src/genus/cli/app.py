@@ -74,11 +74,14 @@ def data(
     source: Annotated[str | None, typer.Argument(metavar="[DATA]", help="What to describe.", show_default=False)] = None,
     kind: Kind = None,
     image_size: Size = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="Where to write what a table's columns are, as JSON to edit.", show_default=False)
+    ] = None,
 ) -> None:
     """List the embedded datasets, or describe DATA: its kind, size, columns and how each is understood."""
     from genus.cli.show import show_data
 
-    show_data(source, kind, image_size)
+    show_data(source, kind, image_size, schema)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -97,6 +100,10 @@ def fit(
     kind: Kind = None,
     image_size: Size = None,
     time: Time = None,
+    schema: Annotated[
+        Path | None,
+        typer.Option(help="What a table's columns are: JSON, as `genus data DATA --schema` writes.", show_default=False),
+    ] = None,
     fields_of: Annotated[bool, typer.Option("--fields", help="List the family's fields and stop.")] = False,
 ) -> None:
     """Fit a family to DATA and keep it in a run folder.
@@ -110,8 +117,9 @@ def fit(
 
     if fields_of:
         return show_family(family)
+    reading = {"kind": kind, "size": image_size, "time": time, "schema": schema}
     fit_run(source, family, output, context.args, condition=condition, must_exist=resume, devices=devices, every=every,
-            quiet=quiet, reading={"kind": kind, "size": image_size, "time": time}, command=_command())  # fmt: skip
+            quiet=quiet, reading=reading, command=_command())  # fmt: skip
     return None
 
 

@@ -16,6 +16,7 @@ import torch
 
 from genus import store
 from genus.data.load import Dataset, load
+from genus.data.schema import without
 from genus.data.split import Split, split
 from genus.errors import RunError, UsageError, nearest
 from genus.model import Model
@@ -136,7 +137,7 @@ def divide(data: Dataset, condition: str | None) -> tuple[Any, Any]:
             raise UsageError(f"{data.name} has no column {name!r}.{nearest(name, map(str, data.X.columns))}")
     if len(names) == data.X.shape[1]:
         raise UsageError(f"--condition names every column of {data.name}: leave at least one to learn.")
-    return data.X.drop(columns=names), data.X[names]
+    return without(data.X, names), data.X[names]
 
 
 def _brief(value: Any) -> str:

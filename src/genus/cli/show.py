@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -42,7 +43,7 @@ def show_family(name: str) -> None:
     console.print(table)
 
 
-def show_data(source: str | None, kind: str | None, size: int | None) -> None:
+def show_data(source: str | None, kind: str | None, size: int | None, schema: Path | None = None) -> None:
     """The embedded datasets, or what `source` holds and how it is understood."""
     if source is None:
         from genus.data.embedded import EMBEDDED
@@ -53,7 +54,7 @@ def show_data(source: str | None, kind: str | None, size: int | None) -> None:
         return
     from genus.data.load import describe
 
-    for line in describe(source, kind=kind, size=size):
+    for line in describe(source, kind=kind, size=size, schema=schema):
         console.print(escape(line), highlight=False)
 
 

@@ -50,12 +50,14 @@ def fit_run(
     if must_exist and not (folder.path / "run.json").is_file():
         raise UsageError(f"--resume: {folder.path} holds no run; leave --resume out to start one.")
     origin = str(Path(source).resolve()) if Path(source).exists() else source
-    reading = {k: v for k, v in reading.items() if v is not None}
+    schema = data.X.attrs.get("schema") if data.kind == "table" else None
+    reading = {k: v for k, v in reading.items() if v is not None and k != "schema"}
     run = Run(folder=folder.path, progress=False if quiet else None, every=every, devices=devices)
     parts = split(X, y, seed=model.seed, time=data.time)
     folder.begin({
         "command": command, "family": family, "fields": model.get_params(deep=False), "condition": condition,
-        "data": {"source": origin, "sha256": data.sha256, "reading": reading},
+        "data": {"source": origin, "sha256": data.sha256, "reading": reading}
+        | ({} if schema is None else {"schema": schema}),
     })  # fmt: skip
     console.quiet = not leads()
     if folder.finished:

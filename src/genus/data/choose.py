@@ -19,13 +19,14 @@ CODECS: dict[str, type[Codec]] = {c.kind: c for c in (TableCodec, ImageCodec, Te
 def codec_of(X: Any, *, estimator: Any = None, reset: bool = True) -> Codec:
     """An unfitted codec for the kind of data X is.
 
-    A table's columns are recognised; `X.attrs["kinds"] = {column: kind}` overrules that, column by column.
+    A table's columns are recognised; `X.attrs["kinds"] = {column: kind}` overrules that, column by column, and
+    `X.attrs["schema"]`, the JSON of a `Schema`, declares more.
     With `reset=False` nothing is learnt and X is only checked, scikit-learn's way, against what the
     estimator was fitted on (number and names of features).
     """
     if is_table(X):
         _check_names(X, estimator, reset)
-        return TableCodec(X.attrs.get("kinds"))
+        return TableCodec(X.attrs.get("kinds"), X.attrs.get("schema"))
     if is_text(X):
         return TextCodec()
     if is_images(X):

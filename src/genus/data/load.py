@@ -66,6 +66,7 @@ def load(
     labels: Any = None,
     time: str | None = None,
     window: int | None = None,
+    schema: Any = None,
 ) -> Dataset:
     """The data in `source`.
 
@@ -77,7 +78,8 @@ def load(
     kind: 'table', 'image', 'array', 'text' (one running text) or 'lines' (one item a line), to overrule the guess.
     size: pixels a side, or (height, width), to resize images to; they are cut to its proportions about their middle.
     labels: the column of a table that is y, or labels (n,). time: the column of a table that holds times.
-    window: entries of a window, where one long array or text is to be cut into items.
+    window: entries of a window, where one long array or text is to be cut into items. schema: what a table's columns
+        are: a `Schema`, its JSON, or a file of it; it travels with the table, so that `fit` heeds it.
 
     Raises DataError, one sentence, for whatever cannot be read.
     """
@@ -90,6 +92,7 @@ def load(
     data.X = resized(data.X, size) if is_images(data.X) else data.X
     if window is not None:
         _cut(data, window)
+    _declare(data, schema)
     _label(data, labels)
     _time(data, time)
     if len(data.X) < 2:
@@ -218,7 +221,9 @@ def _label(data: Dataset, labels: Any) -> None:
         if data.kind != "table":
             raise UsageError(f"labels={labels!r} names a column of a table, but {data.source} is {data.kind}: give labels (n,).")
         _column(data, labels)
-        data.y, data.X = data.X[labels], data.X.drop(columns=labels)
+        from genus.data.schema import without
+
+        data.y, data.X = data.X[labels], without(data.X, [labels])
     elif labels is not None:
         data.y = labels
     if data.y is not None and len(data.y) != len(data.X):
@@ -231,6 +236,18 @@ def _time(data: Dataset, time: str | None) -> None:
             raise UsageError(f"time={time!r} names a column of a table, but {data.source} is {data.kind}: leave it out.")
         _column(data, time)
         data.time = time
+
+
+def _declare(data: Dataset, schema: Any) -> None:
+    if schema is None:
+        return
+    if data.kind != "table":
+        raise UsageError(f"A schema tells of a table's columns, but {data.source} is {data.kind}: leave it out.")
+    from genus.data.schema import Schema
+
+    schema = Schema.read(schema) if isinstance(schema, str | Path) else Schema.from_json(schema)
+    schema.check(data.X.columns)
+    data.X.attrs["schema"] = schema.to_json()
 
 
 def _column(data: Dataset, name: str) -> None:
@@ -263,16 +280,21 @@ def _hash(hashed: Any, part: Any) -> None:
 # -- telling ----------------------------------------------------------------------------------------------
 
 
-def describe(source: Any, *, kind: str | None = None, size: Any = None) -> list[str]:
-    """How `source` is understood, in lines: kind, items, shape, labels or columns, size on disk, licence."""
+def describe(source: Any, *, kind: str | None = None, size: Any = None, schema: Path | None = None) -> list[str]:
+    """How `source` is understood, in lines: kind, items, shape, labels or columns, size on disk, licence.
+
+    `schema` is where to write what a table's columns are, to be edited and given back.
+    """
     data = load(source, kind=kind, size=size)
+    if schema is not None and data.kind != "table":
+        raise UsageError(f"A schema tells of a table's columns, but {data.source} is {data.kind}: leave it out.")
     lines = [f"{data.name}: {_shape(data)}"]
     if data.note:
         lines.append(data.note)
     if data.y is not None:
         lines.append(f"labels: {_levels(data.y)}")
     if data.kind == "table":
-        lines += _columns(data.X)
+        lines += _columns(data.X, schema)
     path = Path(source) if isinstance(source, str | Path) and str(source) not in EMBEDDED else None
     if path is not None and path.exists():
         files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
@@ -305,13 +327,19 @@ def _levels(y: Any) -> str:
     return f"{len(counts)} distinct: {shown}{' …' if len(counts) > 12 else ''}"
 
 
-def _columns(X: pd.DataFrame) -> list[str]:
+def _columns(X: pd.DataFrame, schema: Path | None) -> list[str]:
     import warnings
 
+    from genus import store
     from genus.data.table import TableCodec
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        rows = [(str(name), kind, summary) for name, kind, summary in TableCodec().fit(X).describe()]
+        codec = TableCodec(X.attrs.get("kinds"), X.attrs.get("schema")).fit(X)
+    rows = [(str(name), kind, summary) for name, kind, summary in codec.describe()]
     wide = max(len(name) for name, _, _ in rows)
-    return [f"  {name:<{wide}}  {kind:<10}  {summary}" for name, kind, summary in rows]
+    lines = [f"  {name:<{wide}}  {kind:<10}  {summary}" for name, kind, summary in rows]
+    if schema is not None:
+        store.write(schema, codec.schema_.text().encode())
+        lines.append(f"schema: {schema} (edit it; `genus fit DATA --schema {schema}` heeds it)")
+    return lines

@@ -11,8 +11,11 @@ from genus.data.identifier import is_identifier
 from genus.data.typed import date_format
 from genus.errors import DataError, UsageError, nearest
 
-KINDS = ("numeric", "integer", "boolean", "category", "datetime", "identifier")
-OUT = ("identifier", "constant", "missing")
+KINDS = ("numeric", "integer", "boolean", "category", "datetime", "text", "identifier", "personal")
+OUT = ("identifier", "personal", "constant", "missing")
+PERSONAL = (
+    "name", "first_name", "last_name", "username", "email", "phone", "address", "ip", "card", "national_id", "iban", "url",
+)  # fmt: skip
 SAMPLE = 1000
 
 
@@ -82,7 +85,7 @@ def _object(series: pd.Series) -> str:
 
 def describe_columns(columns: list[tuple[Any, str, str]]) -> str:
     """One sentence about the columns left out of the model, for a warning."""
-    words = {"identifier": "names the rows", "constant": "is constant", "missing": "is empty"}
+    words = {"identifier": "names the rows", "personal": "holds personal data", "constant": "is constant", "missing": "is empty"}
     told = "; ".join(f"{name!r} {words[kind]}" for name, kind, _ in columns[:8])
     more = f"; and {len(columns) - 8} more" if len(columns) > 8 else ""
     return f"Left out of the model and put back in samples: {told}{more}."

@@ -17,6 +17,7 @@ from genus.data.codec import Codec
 from genus.data.column import Column, category_column, numeric_column
 from genus.data.identifier import fresh_identifiers, identifier_state
 from genus.data.recognise import OUT, describe_columns, recognise
+from genus.data.schema import Schema
 from genus.data.typed import dtype_from, dtype_state, form_of, labels, level_of, numbers, plain, relabelled, restored
 from genus.errors import DataError, UsageError, nearest
 from genus.maths.quantise import Fuzzy, Packed
@@ -24,6 +25,7 @@ from genus.space import AnySpace, Record, Space
 
 EDGE = 1e-6
 RARE = 3
+SHOWN = 64
 
 
 def is_table(X: Any) -> bool:
@@ -59,7 +61,7 @@ class TableCodec(Codec):
     Parameters
     ----------
     kinds: {column: kind} where the recognition is to be overruled; kinds are numeric, integer, boolean,
-        category, datetime, identifier.
+        category, datetime, identifier. schema: a `Schema` (or its JSON) that declares more of the columns, or None.
 
     Attributes
     ----------
@@ -69,8 +71,9 @@ class TableCodec(Codec):
 
     kind: ClassVar[str] = "table"
 
-    def __init__(self, kinds: dict[Any, str] | None = None):
+    def __init__(self, kinds: dict[Any, str] | None = None, schema: Any = None):
         self.kinds = dict(kinds or {})
+        self.declared = {} if schema is None else Schema.from_json(schema).to_json()
 
     # -- fitting ------------------------------------------------------------------------------------------
 
@@ -82,16 +85,20 @@ class TableCodec(Codec):
         if unknown:
             guess = nearest(str(unknown[0]), map(str, X.columns))
             raise UsageError(f"kinds names column {unknown[0]!r}, which the table lacks.{guess}")
+        schema = self._declared
+        schema.check(X.columns)
         self.names_ = [plain(name) for name in X.columns]
         self.dtypes_ = [dtype_state(X.iloc[:, i].dtype) for i in range(X.shape[1])]
-        self.kinds_ = {name: recognise(X.iloc[:, i], self.kinds.get(name)) for i, name in enumerate(self.names_)}
+        self.kinds_ = {
+            name: recognise(X.iloc[:, i], self.kinds.get(name) or schema.kind(name)) for i, name in enumerate(self.names_)
+        }
         self.left_out_ = {name: self._aside(X[name], kind) for name, kind in self.kinds_.items() if kind in OUT}
         if len(self.left_out_) == len(self.names_):
             raise DataError("Every column is constant, empty or an identifier: there is no distribution to learn.")
         self.columns_ = {}
         ranks = self._fit_numbers(X)
         for name, kind in self.kinds_.items():
-            if kind in ("category", "boolean"):
+            if kind in ("category", "boolean", "text"):
                 self.columns_[name] = asdict(_fit_labels(X[name], name, kind, ranks))
         self.columns_ = {name: self.columns_[name] for name in self.names_ if name in self.columns_}
         if self.left_out_:
@@ -113,7 +120,7 @@ class TableCodec(Codec):
         return np.stack(ranks, 1) if ranks else np.zeros((len(X), 0))
 
     def _aside(self, series: pd.Series, kind: str) -> dict[str, Any]:
-        if kind == "identifier":
+        if kind in ("identifier", "personal"):
             return {"identifier": identifier_state(series)}
         if kind == "missing":
             return {"form": form_of(series, "category"), "value": None}
@@ -121,6 +128,35 @@ class TableCodec(Codec):
         form = form_of(series, shown)
         value = labels(series)[1][0] if shown == "category" else plain(numbers(series, form)[0][0])
         return {"form": form, "value": value}
+
+    @property
+    def _declared(self) -> Schema:
+        return Schema.from_json(self.declared) if getattr(self, "declared", None) else Schema()
+
+    @property
+    def schema_(self) -> Schema:
+        """What the columns were found to be, and the rules declared: to be written, edited and given back."""
+        fitted = {column.name: column for column in self._columns}
+        parts = {str(name): self._told(name, fitted.get(name)) for name in self.names_}
+        return Schema(parts, self._declared.rules)
+
+    def _told(self, name: Any, column: Column | None) -> dict[str, Any]:
+        told: dict[str, Any] = {"kind": self.kinds_[name], "role": "aside" if column is None else "model"}
+        if column is None:
+            return told
+        told["missing"] = round(float(column.mass[column.missing]), 6) if column.missing >= 0 else 0.0
+        if column.levels:
+            return told | ({"levels": list(column.levels)} if len(column.levels) <= SHOWN else {})
+        told["bounds"] = [plain(v) if isinstance(plain(v), int | float) else str(v) for v in self._ends(column)]
+        if column.form["as"] == "number" and column.decimals >= 0:
+            told["decimals"] = column.decimals
+        return told | ({"format": column.form["format"]} if column.form.get("format") else {})
+
+    def _ends(self, column: Column) -> Any:
+        """The smallest and largest value, in the user's type."""
+        ends = np.concatenate([column.atoms, column.values_at_ends()])
+        form = column.form | {"text": False, "dtype": _shown(column.form)}
+        return restored(column.values(np.array([ends.min(), ends.max()])), np.zeros(2, bool), form)
 
     @property
     def _columns(self) -> list[Column]:
@@ -162,10 +198,7 @@ class TableCodec(Codec):
         if column.levels:
             shown = ", ".join(map(str, sorted(column.levels, key=str)[:6])) + (" …" if len(column.levels) > 6 else "")
             return f"{len(column.levels)} levels ({shown}){gaps}"
-        ends = np.concatenate([column.atoms, column.values_at_ends()])
-        low, high = column.values(np.array([ends.min(), ends.max()]))
-        form = column.form | {"text": False, "dtype": _shown(column.form)}
-        low, high = restored(np.array([low, high]), np.zeros(2, bool), form)
+        low, high = self._ends(column)
         spikes = f", {len(column.atoms)} frequent value{'s' * (len(column.atoms) > 1)}" if len(column.atoms) else ""
         return f"{low} to {high}{spikes}{gaps}"
 
@@ -225,20 +258,30 @@ class TableCodec(Codec):
         frame.columns = pd.Index(self.names_)
         return frame
 
+    def owners(self, view: AnySpace) -> list[int]:
+        """The place in `names_` of the column each cell (or real) of the view belongs to."""
+        wide = [1 + bool(column.fine) if view.kind == "record" else 1 for column in self._columns]
+        return [self.names_.index(c.name) for c, k in zip(self._columns, wide, strict=True) for _ in range(k)]
+
     def log_volume(self, x: Tensor, view: AnySpace) -> Tensor:
-        total = np.zeros(len(x))
+        return self.log_volumes(x, view).sum(1)
+
+    def log_volumes(self, x: Tensor, view: AnySpace) -> Tensor:
+        """`log_volume` by column of the user's table, (n, columns); 0 for those left out."""
+        total = np.zeros((len(x), len(self.names_)))
         field = 0
         for i, column in enumerate(self._columns):
             if view.kind == "record":
                 start, count = column.starts
                 token = x[:, field].long().cpu().numpy()
                 sub = np.minimum(x[:, field + 1].long().cpu().numpy(), count[token] - 1) if column.fine else 0
-                total += column.volume[start[token] + sub]
+                total[:, self.names_.index(column.name)] = column.volume[start[token] + sub]
                 field += 1 + bool(column.fine)
             else:
                 z = x[:, i].double().cpu().numpy()
                 leaf, _ = from_real(column, x[:, i])
-                total += -0.5 * z**2 - 0.5 * math.log(2 * math.pi) - log_density(column)[leaf]
+                normal = -0.5 * z**2 - 0.5 * math.log(2 * math.pi)
+                total[:, self.names_.index(column.name)] = normal - log_density(column)[leaf]
         return torch.from_numpy(total)
 
     # -- completing ---------------------------------------------------------------------------------------
