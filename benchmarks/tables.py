@@ -17,10 +17,10 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,12 +30,15 @@ from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_test_split
 
 from adult import NAMES
-from record import data
+from genus.catalogue import family as find
+from genus.judgement.columns import Columns
+from genus.judgement.membership import auc, by_distance, reach
+from peers import ROOT, environment
+from record import Clock, data, record
 
-ROOT = Path(__file__).parent.parent / "build"
 FOLDER = ROOT / "tables"
 PEERS = {"copula": "sdv", "tvae": "sdv", "ctgan": "sdv", "argn": "mostly"}
-NEEDS = {"sdv": ["sdv==2.0.0"], "mostly": ["mostlyai-engine==2.7.3"]}
+NAMED = {"copula": "SDV GaussianCopula", "tvae": "SDV TVAE", "ctgan": "SDV CTGAN", "argn": "MOSTLY AI TabularARGN"}
 ONCE = ("tvae", "ctgan")  # peers whose fits take a quarter of an hour: seed 0 only
 OURS = ("made", "tree", "anyorder", "network", "mixture", "gaussian")
 DRAWS = {"adult": 30_000}
@@ -51,16 +54,6 @@ def rows_of(name: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         frame.columns = [f"x{i}" for i in range(frame.shape[1] - 1)] + ["target"]
         parts = train_test_split(frame, test_size=0.2, random_state=seed)
     return parts[0].reset_index(drop=True), parts[1].reset_index(drop=True)
-
-
-def environment(kind: str) -> Path:
-    """The interpreter of the peers' own environment, made when it is missing."""
-    python = ROOT / f"peers-{kind}" / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(python.parent.parent)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "torch==2.13.0", *NEEDS[kind]], check=True)
-        subprocess.run([str(python), "-m", "pip", "uninstall", "-q", "-y", "torchvision", "torchaudio"], check=True)
-    return python
 
 
 def place(name: str, model: str, seed: int) -> Path:
@@ -95,8 +88,6 @@ def draw_peer(name: str, peer: str, seed: int) -> None:
 
 def draw_own(name: str, family: str, seed: int) -> None:
     """Fit and draw one of ours; the model is kept for `judge`."""
-    from genus import family as find
-
     train, _ = rows_of(name, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -163,7 +154,8 @@ def utility(drawn: pd.DataFrame, test: pd.DataFrame, like: pd.DataFrame, seed: i
 def violations(drawn: pd.DataFrame, train: pd.DataFrame) -> float:
     """Share of Adult's rows that break its logic: education by name and number, spouses by sex and by marriage."""
     pairs = set(zip(train["education"], train["education-num"], strict=True))
-    broken = [pair not in pairs for pair in zip(drawn["education"], drawn["education-num"], strict=True)]
+    given = zip(drawn["education"], drawn["education-num"], strict=True)
+    broken = np.array([pair not in pairs for pair in given])
     role, sex, marital = drawn["relationship"], drawn["sex"], drawn["marital-status"]
     broken |= ((role == "Husband") & (sex == "Female")) | ((role == "Wife") & (sex == "Male"))
     broken |= role.isin(["Husband", "Wife"]) & ~marital.isin(["Married-civ-spouse", "Married-AF-spouse"])
@@ -180,6 +172,105 @@ def spoiled(test: pd.DataFrame, train: pd.DataFrame, seed: int) -> tuple[pd.Data
     return out, which
 
 
+def membership(drawn: pd.DataFrame, train: pd.DataFrame, test: pd.DataFrame, seed: int) -> float:
+    """AUC of telling training rows from held-out ones by the distance to the nearest drawn row; 0.5 is perfect."""
+    columns = Columns.of(train)
+    n = min(len(test), len(train)) // 2
+    members, others = (columns.dense(f.sample(n, random_state=seed)) for f in (train, test))
+    release = columns.dense(drawn.sample(min(len(drawn), 30_000), random_state=seed))
+    return auc(by_distance(reach(members, release)), by_distance(reach(others, release)))[0]
+
+
+def judged(name: str, model: str, seed: int) -> dict[str, float]:
+    """Every number of one draw."""
+    train, test = rows_of(name, seed)
+    drawn = pd.read_csv(place(name, model, seed), keep_default_na=False, na_values=[""]) if model != "copy" else None
+    drawn = train.sample(DRAWS.get(name, len(train)), replace=True, random_state=seed) if drawn is None else drawn
+    found = json.loads(place(name, model, seed).with_suffix(".json").read_text()) if model != "copy" else {}
+    out = {key: found[key] for key in ("fit", "sample") if key in found}
+    out["detection"] = detection(drawn, test, train, seed)
+    out["utility"] = utility(drawn, test, train, seed)
+    out["membership"] = membership(drawn, train, test, seed)
+    if name == "adult":
+        out["violations"] = violations(drawn, train)
+    return out
+
+
+def abilities(family: str, seed: int) -> dict[str, float]:
+    """What else one saved model of Adult can do: predict, find spoiled rows, draw a rare condition, keep rules."""
+    from genus.data.rules import mine
+
+    from genus import Model, predict
+
+    train, test = rows_of("adult", seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model: Any = Model.load(place("adult", family, seed).with_suffix(""))
+        chance = predict(model, test, "income")[">50K"]
+        rows, which = spoiled(test, train, seed)
+        out = {"prediction": float(roc_auc_score(test["income"] == ">50K", chance)),
+               "anomaly": float(roc_auc_score(which, -model.log_prob(rows))), "nats": model.score(test)}  # fmt: skip
+        begin = time.process_time()
+        rare = model.sample(500, given={"native-country": "Mexico", "sex": "Female", "income": ">50K"}, seed=seed)
+        out["rare"] = time.process_time() - begin
+        held = (rare["native-country"] == "Mexico") & (rare["sex"] == "Female") & (rare["income"] == ">50K")
+        assert held.all()
+        assert len(rare) == 500
+        ruled = find(family)(seed=seed)
+        kept = train.copy()
+        kept.attrs["schema"] = {"rules": [rule.to_json() for rule in mine(train)]}
+        out["ruled"] = violations(ruled.fit(kept).sample(30_000, seed=seed), train)
+    return out
+
+
+TARGETS: dict[str, dict[str, tuple[str, float]]] = {
+    "made": {"fit": ("≤", 20), "sample": ("≤", 1.5), "detection": ("≤", 0.530), "utility": ("≥", 0.912),
+             "prediction": ("≥", 0.918), "anomaly": ("≥", 0.76), "membership": ("≤", 0.510), "violations": ("≤", 0.003),
+             "ruled": ("≤", 0.0), "rare": ("≤", 0.2)},
+    "tree": {"fit": ("≤", 1), "detection": ("≤", 0.525)},
+}  # fmt: skip
+WORDS = {
+    "fit": ("fit", "CPU s"), "sample": ("sample", "CPU s"), "detection": ("two-sample AUC", ""),
+    "utility": ("train on synthetic, test on real", "AUC or R²"), "membership": ("membership attack AUC", ""),
+    "violations": ("rows that break the logic", "share"), "prediction": ("p(income | rest) AUC", ""),
+    "anomaly": ("inconsistent-row AUC", ""), "nats": ("log-likelihood of held-out rows", "nats a row"),
+    "rare": ("500 rows of a rare condition", "CPU s"), "ruled": ("rows that break the logic, with mined rules", "share"),
+}  # fmt: skip
+
+
+def rows_for(name: str, model: str, found: list[dict[str, float]]) -> list[dict[str, object]]:
+    """Rows of the record: the median over seeds and the extremes of each number of one model."""
+    out = []
+    for key, (words, unit) in WORDS.items():
+        values = [each[key] for each in found if key in each]
+        if not values:
+            continue
+        middle = float(np.median(values))
+        row: dict[str, object] = {"metric": f"{NAMED.get(model, model)}: {words}", "value": middle, "unit": unit, "met": None}
+        row |= {"low": min(values), "high": max(values), "n": len(values)}
+        if name == "adult" and key in TARGETS.get(model, {}):
+            sign, bound = TARGETS[model][key]
+            row |= {"target": f"{sign} {bound:g}", "met": middle <= bound if sign == "≤" else middle >= bound}
+        out.append(row)
+    return out
+
+
+def judge(names: list[str], models: list[str], seeds: list[int]) -> None:
+    """Judge every draw there is and write one record a table."""
+    for name in names:
+        clock, rows = Clock(), []
+        for model in ["copy", *models]:
+            found = []
+            for seed in seeds:
+                if model == "copy" or place(name, model, seed).with_suffix(".json").exists():
+                    found.append(judged(name, model, seed))
+                    if name == "adult" and model in ("made", "tree", "anyorder"):
+                        found[-1] |= abilities(model, seed)
+            rows += rows_for(name, model, found)
+        note = "Medians of seeds (n), one thread, processor seconds. 'copy' is a bootstrap of the training rows."
+        record(f"tables_{name}", rows, seed=seeds, seconds=clock.seconds, note=note)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("job", choices=["draw", "judge"])
@@ -190,7 +281,7 @@ def main() -> None:
     torch.set_num_threads(1)
     names, models = options.data.split(","), options.models.split(",")
     seeds = [int(s) for s in options.seeds.split(",")]
-    draw(names, models, seeds)
+    (draw if options.job == "draw" else judge)(names, models, seeds)
 
 
 if __name__ == "__main__":
