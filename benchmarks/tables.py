@@ -176,7 +176,7 @@ def membership(drawn: pd.DataFrame, train: pd.DataFrame, test: pd.DataFrame, see
     """AUC of telling training rows from held-out ones by the distance to the nearest drawn row; 0.5 is perfect."""
     columns = Columns.of(train)
     n = min(len(test), len(train)) // 2
-    members, others = (columns.dense(f.sample(n, random_state=seed)) for f in (train, test))
+    members, others = (columns.dense(f.sample(n, random_state=1000 + seed)) for f in (train, test))
     release = columns.dense(drawn.sample(min(len(drawn), 30_000), random_state=seed))
     return auc(by_distance(reach(members, release)), by_distance(reach(others, release)))[0]
 
