@@ -59,6 +59,8 @@ GLOSSARY = {
     "smoothing": "pseudo-observations",
     "shrinkage": "towards a simple covariance",
     "temperature": "of sampling",
+    "epsilon": "of differential privacy",
+    "delta": "of differential privacy",
 }
 
 

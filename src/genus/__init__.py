@@ -21,7 +21,11 @@ _PLACES = {
     "HiddenMarkov": "genus.families.hidden",
     "KernelDensity": "genus.families.kernel",
     "BayesianNetwork": "genus.families.bayesnet",
+    "MST": "genus.families.mst",
     "RBM": "genus.families.boltzmann",
+    "DBM": "genus.families.deepboltzmann",
+    "DBN": "genus.families.beliefnet",
+    "BoltzmannMachine": "genus.families.boltzmannmachine",
     "VAE": "genus.families.vae",
     "RealNVP": "genus.families.flow",
     "GAN": "genus.families.gan",
@@ -41,14 +45,18 @@ if TYPE_CHECKING:
     from genus.families.baseline import Marginals as Marginals
     from genus.families.baseline import Resample as Resample
     from genus.families.bayesnet import BayesianNetwork as BayesianNetwork
+    from genus.families.beliefnet import DBN as DBN
     from genus.families.boltzmann import RBM as RBM
+    from genus.families.boltzmannmachine import BoltzmannMachine as BoltzmannMachine
     from genus.families.categorical import CategoricalMixture as CategoricalMixture
+    from genus.families.deepboltzmann import DBM as DBM
     from genus.families.diffusion import FlowMatching as FlowMatching
     from genus.families.flow import RealNVP as RealNVP
     from genus.families.gan import GAN as GAN
     from genus.families.hidden import HiddenMarkov as HiddenMarkov
     from genus.families.kernel import KernelDensity as KernelDensity
     from genus.families.mixture import GaussianMixture as GaussianMixture
+    from genus.families.mst import MST as MST
     from genus.families.transformer import Transformer as Transformer
     from genus.families.vae import VAE as VAE
     from genus.judgement.compare import compare as compare

@@ -85,7 +85,7 @@ class Model(BaseEstimator, ABC):
         run = replace(run or Run(), validation=None)
         if validation is not None and not isinstance(validation, tuple):
             validation = (validation, None)
-        if validation is None and self.holds_out:
+        if validation is None and self.holds_out and getattr(self, "epsilon", None) is None:
             X, y, validation = split_off(X, y, seed=self.seed)
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)

@@ -56,6 +56,7 @@ class FlowMatching(Recipe, Estimate, Latent, Conditional, Stepwise):
     """
 
     accepts: ClassVar[tuple[str, ...]] = ("real",)
+    private: ClassVar[bool] = True
 
     lr: float = 2e-3
     solver: Literal["euler", "heun", "dopri5"] = "heun"

@@ -50,6 +50,7 @@ class VAE(Recipe, Bound, Latent, Conditional):
     """
 
     accepts: ClassVar[tuple[str, ...]] = ("levels", "binary", "category", "record", "real")
+    private: ClassVar[bool] = True
 
     lr: float | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
     latent: int | None = None
@@ -91,11 +92,14 @@ class VAE(Recipe, Bound, Latent, Conditional):
         rows = torch.arange(min(len(x), 2048))
         some, cond = x[rows], None if y is None else y[rows]
         recipe = replace(self, lr=self.lr or (2e-3 if self._vector else 1e-3))
-        recipe.space_ = self.space_
+        recipe.space_, recipe.codec_, recipe.condition_ = self.space_, self.codec_, self.condition_
         watch = {"evaluate": self._negative_bound, "watch": lambda: self._units(some, cond)}
         self.history_ = descend(self.net_, self._loss, x, y, recipe=recipe, run=run, **watch)
         self.net_.eval()
-        self._take_stock(some, cond)
+        if self.epsilon is None:
+            self._take_stock(some, cond)
+        else:
+            self.privacy_ = recipe.privacy_
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         net = self.net_

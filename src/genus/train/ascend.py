@@ -31,6 +31,8 @@ def ascend(
 
     Returns the history, as `descend`.
     """
+    if recipe.epsilon is not None:
+        raise UsageError(f"{type(recipe).__name__} learns from chains over whole batches, which epsilon cannot protect: use mst.")
     engine = Engine({"net": net}, x, None, recipe=recipe, run=run, averaged="net", labels=(label,))
     if engine.processes > 1:
         raise UsageError(f"{type(recipe).__name__} trains in one process: leave devices={engine.processes} out.")

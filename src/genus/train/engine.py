@@ -26,6 +26,7 @@ from genus.train.identity import compare, identity
 from genus.train.interrupt import Interrupted, Request, listening
 from genus.train.optimiser import clip, laid_like, make_optimiser, restore_optimiser
 from genus.train.pace import Pace
+from genus.train.private import Private
 from genus.train.progress import Progress
 from genus.train.recipe import Recipe
 from genus.train.run import Run
@@ -98,11 +99,21 @@ class Engine:
         self.precision = autocast(recipe.precision, self.device)
         self.best: dict[str, Tensor] | None = None
         self.watch: Watch | None = None
+        self.private: Private | None = None
+        if recipe.epsilon is not None:
+            self.private = Private(recipe, nets, len(x), self.batches.size, self.budget.limit, self.processes)
         self.checkpoints = Checkpoints(run.folder, run.next_stage())
         self.request, self.stop, self.clock, self.shared = Request(), False, 0.0, 0.0
 
     def update(self, name: str, loss: Loss, slot: int = 0) -> None:
         """One step of one net's optimiser on a fresh batch; `loss` gives a scalar or one value an item."""
+        if self.private is not None:
+            for p, g in zip(
+                self.parameters[name], self.private.gradients(self.x, self.y, loss, self.parameters[name]), strict=True
+            ):
+                p.grad = laid_like(g, p)
+            self.optimisers[name].step()
+            return
         i = self.batches.next()
         x, y = self.x[i], None if self.y is None else self.y[i]
         with self.precision():
@@ -135,6 +146,8 @@ class Engine:
                 self._train(step, evaluate, self.team)
         for net in self.nets.values():
             net.to("cpu").eval()
+        if self.private is not None:
+            self.recipe.privacy_ = self.private.promise(self.state.step, self.run)  # pyright: ignore[reportAttributeAccessIssue]
         return self.state.history
 
     @contextmanager
@@ -151,7 +164,7 @@ class Engine:
         """All the steps and the end, as one of the team."""
         self.team, self.batches.part = team, (team.rank, team.size)
         team.align(self.nets)
-        held_out = self.run.validation if evaluate else None
+        held_out = self.run.validation if evaluate and self.private is None else None
         chunk = max(256, self.batches.size)
         validation = Validation(evaluate, held_out, chunk, self.device) if evaluate and held_out else None
         place = self.device if self.device.type != "cpu" else nullcontext()
@@ -260,6 +273,7 @@ class Engine:
 
     def _log(self, facts: dict[str, float]) -> None:
         history, state = self.state.history, self.state
+        facts = facts if self.private is None else {"epsilon": self.private.spent(state.step)}
         if history and history[-1]["step"] == state.step:
             history[-1] |= facts
         else:

@@ -26,10 +26,13 @@ class Recipe:
     clip: the largest gradient norm, 0 for none. ema: decay of the averaged weights (warmed up), 0 for none. dropout: in the nets.
     patience: validations without progress before stopping, 0 for never. device: "auto", "cpu", "cuda".
     precision: of the forward pass; "bf16" halves the digits of matrix products, "auto" chooses it where it is faster.
+    epsilon: the promise of differential privacy that training keeps (DP-SGD), None for none. It takes validation away.
+    delta: the chance that the promise fails, below one over the number of items.
     """
 
     holds_out: ClassVar[bool] = True
     default_steps: ClassVar[int] = 3000
+    private: ClassVar[bool] = False  # True where fitting sees the data through `descend` alone, so that epsilon covers it
 
     size: Literal["small", "base", "large"] = "base"
     net: Callable[..., Any] | None = None
@@ -50,6 +53,8 @@ class Recipe:
     patience: int = 0
     device: str = "auto"
     precision: Literal["auto", "f32", "bf16"] = "auto"
+    epsilon: float | None = None
+    delta: float = 1e-5
 
     def _own_net(self, space: Any, condition: int, offers: tuple[str, ...] = ()) -> Any:
         """The module that `net` makes, None where there is no factory; raises UsageError unless it has what `offers` names."""
