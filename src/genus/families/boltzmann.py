@@ -12,22 +12,20 @@ from torch import Tensor
 
 from genus import dice
 from genus.capability import Energy, Estimate, Latent, Partial
-from genus.errors import DataError, RunError, UsageError
+from genus.errors import RunError, UsageError
 from genus.maths.annealing import LogZ, Path, anneal, log_mean, log_z
 from genus.maths.harmonium import enumerate_log_z
 from genus.maths.quantise import Packed, drawn
-from genus.maths.units import Binary, Categories, Normal, Units
+from genus.maths.units import Categories
 from genus.nets.restricted import Restricted
-from genus.space import AnySpace, Record
+from genus.nets.visible import closed, packed_items, visible_rows, visible_units
 from genus.train.ascend import ascend
 from genus.train.recipe import Recipe
 from genus.train.run import Run
 
-WIDEST = 2**18  # visible units
 QUICK = 2**23  # numbers an enumeration may touch while training
 GUARD = 1000  # steps between looks at the likelihood
 WATCHED = 500  # items looked at
-CLOSED = -1e9  # a field no draw survives
 IDLE = ("net", "size", "optimizer", "beta2", "clip", "dropout", "precision")
 
 
@@ -100,28 +98,20 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
     # -- items and visible units --------------------------------------------------------------------------
 
     def _build(self) -> None:
-        units = _units(self.space_)
-        if units.count > WIDEST:
-            raise DataError(
-                f"An item has {units.count} visible units (at most {WIDEST}): use fewer levels, e.g. X > threshold for images."
-            )
+        units, chains = visible_units(self.space_), self.chains or self.batch
         self.net_ = Restricted(
-            units, self.latent, self.chains or self.batch, method=self.method, rungs=self.rungs, sweeps=self.sweeps,
-            centred=self.centred, momentum=self.momentum, decay=self.weight_decay,
+            units, self.latent, chains, method=self.method, rungs=self.rungs, sweeps=self.sweeps, centred=self.centred,
+            momentum=self.momentum, decay=self.weight_decay,
         )  # fmt: skip
 
     def _enter(self, x: Tensor) -> Tensor:
         """Packed items as visible units (n, D)."""
-        flat, units = x.reshape(len(x), -1), self.net_.units
-        if isinstance(units, Categories):
-            return units.one_hot(flat.long())
-        return flat.float() * self.net_.rate
+        rows = visible_rows(self.net_.units, x)
+        return rows * self.net_.rate if self.space_.kind == "real" else rows
 
     def _leave(self, v: Tensor) -> Tensor:
         """Visible units as packed items."""
-        units = self.net_.units
-        flat = units.levels(v) if isinstance(units, Categories) else v / self.net_.rate
-        return flat.reshape(len(v), *self.space_.shape).to(self.space_.dtype)
+        return packed_items(self.net_.units, v / self.net_.rate if self.space_.kind == "real" else v, self.space_)
 
     # -- fitting ------------------------------------------------------------------------------------------
 
@@ -218,7 +208,7 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
         units, mask = self.net_.units, known.reshape(len(x), -1)
         if isinstance(units, Categories):
             mask = torch.repeat_interleave(mask, units.sizes, 1)
-        v = self._anneal(self._enter(x), mask, _closed(self.space_))
+        v = self._anneal(self._enter(x), mask, closed(self.space_, units.count))
         return torch.where(known, x, self._leave(v))
 
 
@@ -253,21 +243,3 @@ class _Guard:
                 f"Training diverges: at step {step} the held-out log-likelihood is {value:.4g} nats an item, below the "
                 f"{self.independent:.4g} of independent entries: try lr={model.lr / 5:.2g}, more sweeps or method='tempering'."
             )
-
-
-def _units(space: AnySpace) -> Units:
-    """The visible layer of a Space."""
-    if isinstance(space, Record):
-        return Categories([cell.levels for _, cell in space.fields])
-    size = max(space.size, 1)
-    if space.kind == "real":
-        return Normal(size)
-    return Binary(size) if space.levels == 2 else Categories([space.levels] * size)
-
-
-def _closed(space: AnySpace) -> Tensor:
-    """What to add to the fields so that no cell is completed as missing."""
-    fields = space.fields if isinstance(space, Record) else ()
-    shut = [torch.where(torch.arange(s.levels) == (-1 if s.missing is None or s.levels < 2 else s.missing), CLOSED, 0.0)
-            for _, s in fields]  # fmt: skip
-    return torch.cat(shut) if shut else torch.zeros(())

@@ -149,3 +149,43 @@ class Normal(Units):
     def base(self, v: Tensor) -> Tensor:
         """½ Σ v²."""
         return 0.5 * v.double().square().sum(-1)
+
+
+class Joined(Units):
+    """Two layers side by side, the second of zeros and ones: what a deep machine has on one side of its weights.
+
+    Parameters
+    ----------
+    first: the layer that shows the data. more: units of the second.
+    """
+
+    def __init__(self, first: Units, more: int) -> None:
+        self.first, self.second = first, Binary(more)
+        self.count, self.bits = first.count + more, first.bits + more
+
+    def _split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        return rows[..., : self.first.count], rows[..., self.first.count :]
+
+    def log_partition(self, field: Tensor) -> Tensor:
+        one, two = self._split(field)
+        return self.first.log_partition(one) + self.second.log_partition(two)
+
+    def draw(self, field: Tensor) -> Tensor:
+        one, two = self._split(field)
+        return torch.cat([self.first.draw(one.contiguous()), self.second.draw(two)], -1)
+
+    def mean(self, field: Tensor) -> Tensor:
+        one, two = self._split(field)
+        return torch.cat([self.first.mean(one), self.second.mean(two)], -1)
+
+    def mode(self, field: Tensor) -> Tensor:
+        one, two = self._split(field)
+        return torch.cat([self.first.mode(one), self.second.mode(two)], -1)
+
+    def field(self, mean: Tensor) -> Tensor:
+        one, two = self._split(mean)
+        return torch.cat([self.first.field(one), self.second.field(two)], -1)
+
+    def base(self, v: Tensor) -> Tensor | float:
+        """base(v) of the first layer."""
+        return self.first.base(self._split(v)[0])

@@ -109,7 +109,7 @@ class Restricted(nn.Module):
             torch.lt(torch.rand_like(p[n:]), p[n:], out=self.chain[: len(model)])
         if len(self.log_rate):
             self._learn_rate(v, p[:n], lr)
-        return self._follow(both, p, n, lr)
+        return self.follow(both, p, n, lr)
 
     def _model(self, v: Tensor) -> Tensor:
         """Visible states that stand for the model, after the sweeps of this step."""
@@ -132,7 +132,7 @@ class Restricted(nn.Module):
         p = torch.addmm(self.hidden, v, self.weight).sigmoid_()
         return torch.rand_like(p).lt_(p)
 
-    def _follow(self, both: Tensor, p: Tensor, n: int, lr: float) -> Tensor:
+    def follow(self, both: Tensor, p: Tensor, n: int, lr: float) -> Tensor:
         """Add lr times the (centred) gradient; the data are the first n rows, the model the rest; overwrites both and p.
 
         dW = ⟨(v − μ)(h − λ)⟩data − ⟨…⟩model, db = Δ⟨v⟩ − dW λ, dc = Δ⟨h⟩ − μ dW.
