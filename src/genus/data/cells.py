@@ -13,16 +13,25 @@ from torch import Tensor
 from genus.data.column import INSET, Column
 from genus.data.typed import labels, numbers, relabelled, restored
 
+Read = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
-def read(column: Column, series: Any, holes: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+
+def read(column: Column, series: Any, holes: bool) -> Read:
     """(leaf, position, extent, missing) of a column's cells."""
-    if column.levels:
-        leaf, at, extent, missing = _read_labels(column, series)
-    else:
-        values, missing = numbers(series, column.form)
-        c = column.coordinates(values)
-        leaf, at, extent = column.find(c)
-        _warn_outside(column, c[~missing])
+    if not column.levels:
+        return read_numbers(column, *numbers(series, column.form), holes)
+    return _gapped(column, *_read_labels(column, series), holes)
+
+
+def read_numbers(column: Column, values: np.ndarray, missing: np.ndarray, holes: bool) -> Read:
+    """(leaf, position, extent, missing) of numbers or ticks."""
+    c = column.coordinates(values)
+    leaf, at, extent = column.find(c)
+    _warn_outside(column, c[~missing])
+    return _gapped(column, leaf, at, extent, missing, holes)
+
+
+def _gapped(column: Column, leaf: np.ndarray, at: np.ndarray, extent: np.ndarray, missing: np.ndarray, holes: bool) -> Read:
     stand_in = column.missing
     if missing.any() and (holes or stand_in < 0):
         stand_in = int(np.argmax(np.where(np.arange(len(column.mass)) == column.missing, -1, column.mass)))
@@ -36,11 +45,9 @@ def read(column: Column, series: Any, holes: bool) -> tuple[np.ndarray, np.ndarr
     return leaf, np.where(missing, 0.0, at), np.where(missing, width, extent), missing
 
 
-def _read_labels(column: Column, series: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _read_labels(column: Column, series: Any) -> Read:
     codes, values = labels(series)
-    keys = [{key(v): i for i, v in reversed(list(enumerate(column.levels)))} for key in (_typed, _valued, str)]
-    found = [next((k[key(v)] for k, key in zip(keys, (_typed, _valued, str), strict=True) if key(v) in k), -1) for v in values]
-    found = np.array(found, dtype=np.int64)
+    found = _found(column.levels, values)
     held = found >= 0
     if not held.all() and len(codes):
         unseen = [v for v, ok in zip(values, held, strict=True) if not ok]
@@ -54,6 +61,17 @@ def _read_labels(column: Column, series: Any) -> tuple[np.ndarray, np.ndarray, n
     leaf = column.level_leaf[level]
     size = column.size[leaf]
     return leaf, (level - column.lo[leaf]) / size, 1.0 / size, codes < 0
+
+
+def _found(levels: list[Any], values: list[Any]) -> np.ndarray:
+    """Where each value stands among the levels: by type and value, else by value, else by its text; else −1."""
+    found = np.full(len(values), -1, dtype=np.int64)
+    for key in (_typed, _valued, str):
+        left = np.flatnonzero(found < 0)
+        if len(left):
+            places = {key(v): i for i, v in reversed(list(enumerate(levels)))}
+            found[left] = [places.get(key(values[i]), -1) for i in left]
+    return found
 
 
 def _typed(value: Any) -> Any:
@@ -72,7 +90,7 @@ def _warn_outside(column: Column, c: np.ndarray) -> None:
 
 
 def _warn(sentence: str) -> None:
-    warnings.warn(sentence, stacklevel=6)
+    warnings.warn(sentence, stacklevel=8)
 
 
 def cells(column: Column, leaf: np.ndarray) -> list[np.ndarray]:
@@ -80,7 +98,7 @@ def cells(column: Column, leaf: np.ndarray) -> list[np.ndarray]:
     token = column.token[leaf]
     if not column.fine:
         return [token]
-    return [token, np.where(column.binned, column.sub, column.fine)[leaf]]
+    return [token, np.where(column.placed, column.sub, column.fine)[leaf]]
 
 
 def interval(column: Column, leaf: np.ndarray, at: np.ndarray, extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,6 @@ TAILS = 4
 FEW = 64
 FINE = 16
 ATOMS = 128
-LEVELS = 256
 INSET = 1e-3
 
 
@@ -65,8 +64,13 @@ class Column:
 
     @property
     def blank(self) -> bool:
-        """True where the second cell needs a value for "no position" (atoms and missing cells have none)."""
-        return bool(self.fine) and (self.missing >= 0 or len(self.atoms) > 0)
+        """True where the second cell needs a value for "no position" (atoms, lone levels and missing cells have none)."""
+        return bool(self.fine) and not bool(self.placed.all())
+
+    @property
+    def placed(self) -> np.ndarray:
+        """(leaves,) True where a leaf has a position in its token: parts of bins, levels that share a token."""
+        return self.starts[1][self.token] > 1 if self.levels else self.binned
 
     @property
     def starts(self) -> tuple[np.ndarray, np.ndarray]:
@@ -166,11 +170,18 @@ def _nearest(ordered: np.ndarray, c: np.ndarray) -> np.ndarray:
     return np.where(np.abs(ordered[left] - c) <= np.abs(ordered[right] - c), left, right)
 
 
-def numeric_column(name: Any, kind: str, form: dict[str, Any], values: np.ndarray, missing: np.ndarray, single: bool) -> Column:
-    """Fit a column of numbers or ticks; `single` tells that floats carry 24 bits only."""
+def numeric_column(
+    name: Any, kind: str, form: dict[str, Any], values: np.ndarray, missing: np.ndarray, single: bool = False,
+    bounds: tuple[Any, Any] | None = None, line: bool = False,
+) -> Column:  # fmt: skip
+    """Fit a column of numbers or ticks.
+
+    `single` tells that floats carry 24 bits only; `bounds`, as numbers or None, how far beyond the data values may lie;
+    `line` that they are continuous whatever they look like.
+    """
     held = values[~missing]
     distinct, counts = np.unique(held, return_counts=True)
-    line, decimals, offset, step = _scale(distinct, kind, single)
+    line, decimals, offset, step = (True, -1, 0, 1) if line else _scale(distinct, kind, single)
     column = Column(
         name=name, kind=kind, form=form, line=line, decimals=decimals, offset=offset, step=step,
         atoms=distinct[:0], atom_leaf=np.zeros(0, np.int64), edges=distinct[:0], bin_leaf=np.zeros(0, np.int64),
@@ -182,6 +193,8 @@ def numeric_column(name: Any, kind: str, form: dict[str, Any], values: np.ndarra
     column.atoms = c[is_atom]
     rest, weight = column._pressed(c[~is_atom]), counts[~is_atom]
     edges, owner = _bins(rest, weight, line, decimals) if len(rest) else (c[:0], np.zeros(0, np.int64))
+    if bounds is not None:
+        edges, owner = _widened(column, edges, owner, c, bounds)
     _assemble(column, counts[is_atom], edges, owner, rest, weight, int(missing.sum()), len(values))
     return column
 
@@ -256,6 +269,40 @@ def _bins(c: np.ndarray, weight: np.ndarray, line: bool, decimals: int) -> tuple
     return _closed(c, edges[sound], line), np.concatenate([owner[:1], owner[1:][sound]])
 
 
+def _widened(
+    column: Column, edges: np.ndarray, owner: np.ndarray, c: np.ndarray, bounds: tuple[Any, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The edges with bins of their own between the data and the declared bounds, where these lie further out."""
+    low, high = _limit(column, bounds[0], c[0], True), _limit(column, bounds[1], c[-1], False)
+    if low >= c[0] and high <= c[-1]:
+        return edges, owner
+    past = 0 if column.line else 1
+    if len(edges):
+        inner, owner = edges, owner
+    else:
+        inner = np.unique(np.array([c[0], c[-1] + past - (0 if column.line else len(column.atoms))], dtype=c.dtype))
+        owner = np.zeros(len(inner) - 1, dtype=np.int64)
+    first = np.array([low], dtype=c.dtype)
+    last = np.array([high + past - (0 if column.line else len(column.atoms))], dtype=c.dtype)
+    before, after = first[first < inner[0]], last[last > inner[-1]]
+    owner = np.concatenate([np.zeros(len(before), np.int64), owner + len(before)])
+    owner = np.concatenate([owner, np.full(len(after), (owner[-1] if len(owner) else -1) + 1)])
+    return np.concatenate([before, inner, after]), owner
+
+
+def _limit(column: Column, bound: Any, end: Any, lower: bool) -> Any:
+    """A declared bound as a coordinate, no nearer than the data's own end."""
+    if bound is None:
+        return end
+    if column.line:
+        return min(float(bound), end) if lower else max(float(bound), end)
+    whole = bound if isinstance(bound, int) else round(float(bound) * 10.0**column.decimals, 3)
+    if isinstance(bound, int):
+        whole *= 10**column.decimals
+    ahead = -int((column.offset - whole) // column.step) if lower else int((whole - column.offset) // column.step)
+    return min(ahead, int(end)) if lower else max(ahead, int(end))
+
+
 def _closed(c: np.ndarray, inner: np.ndarray, line: bool) -> np.ndarray:
     return np.concatenate([c[:1], inner, c[-1:] if line else c[-1:] + 1])
 
@@ -268,6 +315,7 @@ def _assemble(
     a, k = len(column.atoms), max(len(edges) - 1, 0)
     inside = np.clip(np.searchsorted(edges, rest, "right") - 1, 0, max(k - 1, 0))
     counts = np.bincount(inside, weight, minlength=k) if k else np.zeros(0)
+    counts = np.where(counts > 0, counts, 0.5)  # declared by a schema, never seen
     lo, size = edges[:-1][:k], np.diff(edges)[:k] if k else edges[:0]
     middle = np.array([float((lo[owner == b][0] + edges[1:][owner == b][-1]) / 2) for b in owner]) if k else np.zeros(0)
     if not column.line and a:
@@ -289,34 +337,4 @@ def _assemble(
         column.missing = a + k
         column.lo, column.size = np.append(column.lo, column.lo[:1]), np.append(column.size, 1.0)
         mass, tokens, sub = np.append(mass, missing), np.append(tokens, tokens[-1] + 1), np.append(sub, 0)
-    column.mass, column.token, column.sub = mass / n, tokens, sub
-
-
-def category_column(
-    name: Any, kind: str, form: dict[str, Any], levels: list[Any], counts: np.ndarray, order: np.ndarray, missing: int,
-    rare: int,
-) -> Column:  # fmt: skip
-    """Fit a column of labels, its levels placed by `order`; rare ones share pools of about equal frequency."""
-    alone = counts >= rare if len(levels) > 20 else np.ones(len(levels), dtype=bool)
-    if alone.sum() > LEVELS:
-        alone &= counts > np.sort(counts)[-LEVELS - 1]
-    pool = np.where(alone, -1, np.floor(np.log2(counts)).astype(int))
-    place = np.where(alone, order, np.inf)
-    rows = np.lexsort((np.arange(len(levels)), pool, place))
-    new = np.append(True, alone[rows][1:] | (np.diff(pool[rows]) != 0))
-    leaf = np.cumsum(new) - 1
-    size = np.bincount(leaf).astype(np.float64)
-    mass = np.bincount(leaf, counts[rows]).astype(np.float64)
-    lo = np.flatnonzero(new)
-    column = Column(
-        name=name, kind=kind, form=form, line=False, decimals=0, offset=0, step=1,
-        atoms=lo[:0], atom_leaf=lo[:0], edges=lo[:0], bin_leaf=lo[:0], lo=lo, size=size, mass=mass,
-        token=np.arange(len(lo)), sub=np.zeros(len(lo), np.int64), fine=0, missing=-1,
-        levels=[levels[i] for i in rows], level_leaf=leaf,
-    )  # fmt: skip
-    if missing:
-        column.missing = len(lo)
-        column.lo, column.size = np.append(lo, 0), np.append(size, 1.0)
-        column.mass, column.token, column.sub = np.append(mass, missing), np.arange(len(lo) + 1), np.zeros(len(lo) + 1, np.int64)
-    column.mass = column.mass / column.mass.sum()
-    return column
+    column.mass, column.token, column.sub = mass / mass.sum(), tokens, sub

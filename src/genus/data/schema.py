@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+import pandas as pd
+
 from genus.data.recognise import KINDS, OUT, PERSONAL
+from genus.data.typed import numbers, plain, restored
 from genus.errors import DataError, UsageError, nearest
 
 FORMAT = 1
@@ -131,12 +136,39 @@ def _checked(part: Any, where: str) -> dict[str, Any]:
     return {key: value for key, value in part.items() if value is not None}
 
 
-def outside(name: Any, value: Any, row: int, bounds: Any) -> DataError:
-    """The error for a value that breaks the declared bounds."""
-    return DataError(
-        f"Column {name!r} holds {value} at row {row}, outside the bounds {bounds[0]} to {bounds[1]} of its schema: "
-        "widen them or mend the row."
-    )
+def check_levels(name: Any, codes: np.ndarray, levels: list[Any], declared: list[Any]) -> None:
+    """Raise a DataError for a level (codes: of the rows) that the schema does not declare."""
+    known = {str(level) for level in declared}
+    for i, level in enumerate(levels):
+        if str(level) not in known:
+            row = int((codes == i).argmax())
+            guess = nearest(str(level), known)
+            raise DataError(f"Column {name!r} holds {level!r} at row {row}, which is no level of its schema.{guess}")
+
+
+def bounds_of(declared: Any, form: dict[str, Any], name: Any, values: np.ndarray, missing: np.ndarray) -> tuple[Any, Any] | None:
+    """The declared bounds as numbers or ticks, after a check that the data keep them."""
+    if declared is None:
+        return None
+    ends = [None, None]
+    for i, bound in enumerate(declared):
+        if bound is not None:
+            try:
+                dtype = object if form["as"] != "number" else None
+                ends[i] = plain(numbers(pd.Series([bound], name=name, dtype=dtype), form)[0][0])
+            except (DataError, ValueError):
+                raise UsageError(f"The schema bounds column {name!r} by {bound!r}, which is no value of its kind.") from None
+    slack = 1e-9 * max(1.0, *(abs(float(end)) for end in ends if end is not None)) if values.dtype.kind == "f" else 0
+    low, high = (-math.inf if ends[0] is None else ends[0] - slack), (math.inf if ends[1] is None else ends[1] + slack)
+    wrong = ((values < low) | (values > high)) & ~missing
+    if wrong.any():
+        row = int(wrong.argmax())
+        shown = restored(values[row : row + 1], np.zeros(1, dtype=bool), form | {"text": False})[0]
+        raise DataError(
+            f"Column {name!r} holds {shown} at row {row}, outside the bounds {declared[0]} to {declared[1]} of its schema: "
+            "widen them or mend the row."
+        )
+    return ends[0], ends[1]
 
 
 def without(X: Any, names: list[Any]) -> Any:

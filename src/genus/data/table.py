@@ -12,19 +12,23 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from genus.data.cells import cells, filled_in, from_cells, from_real, interval, log_density, read, written
+from genus.data.aside import put_back, set_aside, told_aside
+from genus.data.cells import cells, filled_in, from_cells, from_real, interval, log_density
 from genus.data.codec import Codec
-from genus.data.column import Column, category_column, numeric_column
-from genus.data.identifier import fresh_identifiers, identifier_state
+from genus.data.column import Column, numeric_column
+from genus.data.levels import along, category_column
+from genus.data.part import Part, Place, Plain
+from genus.data.parts import joined, part_from
 from genus.data.recognise import OUT, describe_columns, recognise
-from genus.data.schema import Schema
-from genus.data.typed import dtype_from, dtype_state, form_of, labels, level_of, numbers, plain, relabelled, restored
+from genus.data.schema import Schema, bounds_of, check_levels
+from genus.data.typed import dtype_state, form_of, labels, level_of, numbers, plain, restored
 from genus.errors import DataError, UsageError, nearest
 from genus.maths.quantise import Fuzzy, Packed
 from genus.space import AnySpace, Record, Space
 
 EDGE = 1e-6
-RARE = 3
+LABELS = ("category", "boolean", "text")
+RECORD, REAL = Record(()), Space("real")
 SHOWN = 64
 
 
@@ -92,17 +96,19 @@ class TableCodec(Codec):
         self.kinds_ = {
             name: recognise(X.iloc[:, i], self.kinds.get(name) or schema.kind(name)) for i, name in enumerate(self.names_)
         }
-        self.left_out_ = {name: self._aside(X[name], kind) for name, kind in self.kinds_.items() if kind in OUT}
+        self.left_out_ = {name: set_aside(X[name], kind) for name, kind in self.kinds_.items() if kind in OUT}
         if len(self.left_out_) == len(self.names_):
-            raise DataError("Every column is constant, empty or an identifier: there is no distribution to learn.")
-        self.columns_ = {}
+            raise DataError("Every column is constant, empty, an identifier or personal: there is no distribution to learn.")
+        self.columns_, self.parts_ = {}, []
         ranks = self._fit_numbers(X)
         for name, kind in self.kinds_.items():
-            if kind in ("category", "boolean", "text"):
-                self.columns_[name] = asdict(_fit_labels(X[name], name, kind, ranks))
+            if kind in LABELS:
+                self.columns_[name] = asdict(_fit_labels(X[name], name, kind, ranks, schema.of(name).get("levels")))
         self.columns_ = {name: self.columns_[name] for name in self.names_ if name in self.columns_}
+        fitted = {column.name: column for column in self._columns}
+        self.parts_ = [part.to_state() for part in joined(X, fitted, ranks)]
         if self.left_out_:
-            told = [(name, kind, "") for name, kind in self.kinds_.items() if kind in OUT]
+            told = [(name, kind, "") for name, kind in self.kinds_.items() if name in self.left_out_]
             warnings.warn(describe_columns(told), stacklevel=3)
         return self
 
@@ -113,21 +119,12 @@ class TableCodec(Codec):
             if kind in ("numeric", "integer", "datetime"):
                 form = form_of(X[name], kind)
                 values, missing = numbers(X[name], form)
+                bounds = bounds_of(self._declared.of(name).get("bounds"), form, name, values, missing)
                 single = str(X[name].dtype).lower().startswith("float32")
-                self.columns_[name] = asdict(numeric_column(name, kind, form, values, missing, single))
+                self.columns_[name] = asdict(numeric_column(name, kind, form, values, missing, single, bounds))
                 rank = pd.Series(values).rank().to_numpy()
                 ranks.append(np.where(missing, 0.0, (rank - rank.mean()) / len(rank)))
         return np.stack(ranks, 1) if ranks else np.zeros((len(X), 0))
-
-    def _aside(self, series: pd.Series, kind: str) -> dict[str, Any]:
-        if kind in ("identifier", "personal"):
-            return {"identifier": identifier_state(series)}
-        if kind == "missing":
-            return {"form": form_of(series, "category"), "value": None}
-        shown = "category" if recognise_value(series) == "label" else recognise_value(series)
-        form = form_of(series, shown)
-        value = labels(series)[1][0] if shown == "category" else plain(numbers(series, form)[0][0])
-        return {"form": form, "value": value}
 
     @property
     def _declared(self) -> Schema:
@@ -160,14 +157,26 @@ class TableCodec(Codec):
 
     @property
     def _columns(self) -> list[Column]:
+        """The fitted columns, each by itself."""
         return [Column(**state) for state in self.columns_.values()]
+
+    def _parts(self, view: AnySpace) -> list[Part]:
+        """What is coded in the view, in order: columns by themselves, and those that are coded together or in pieces."""
+        special = [part_from(state) for state in getattr(self, "parts_", [])]
+        of = {name: part for part in special if view.kind in part.views for name in part.names}
+        parts = [of.get(column.name) or Plain(names=[column.name], columns=[column]) for column in self._columns]
+        return [part for i, part in enumerate(parts) if not any(part is before for before in parts[:i])]
+
+    def _coded(self, view: AnySpace) -> list[tuple[Column, int]]:
+        """The columns that are coded in the view, each with the place in `names_` of the user's column it counts to."""
+        return [(column, self.names_.index(part.names[0])) for part in self._parts(view) for column in part.columns]
 
     # -- what it packs into -------------------------------------------------------------------------------
 
     def views(self) -> tuple[AnySpace, ...]:
         fields: list[tuple[str, Space]] = []
         taken = {str(name) for name in self.names_}
-        for column in self._columns:
+        for column, _ in self._coded(RECORD):
             name = str(column.name)
             kind = "category" if column.levels and not column.form["dtype"].get("ordered") else "levels"
             missing = column.tokens - 1 if column.missing >= 0 else None
@@ -176,14 +185,14 @@ class TableCodec(Codec):
                 fine = f"{name}/fine"
                 while fine in taken:
                     fine += "/"
-                fields.append((fine, Space("levels", (), column.fine + column.blank)))
-        return Record(tuple(fields)), Space("real", (len(self.columns_),))
+                fields.append((fine, Space(kind, (), column.fine + column.blank)))
+        return Record(tuple(fields)), Space("real", (len(self._coded(REAL)),))
 
     def dims(self) -> int:
         return len(self.columns_)
 
     def exact(self, view: AnySpace) -> bool:
-        return view.kind == "record" or all(column.smooth for column in self._columns)
+        return view.kind == "record" or all(column.smooth for column, _ in self._coded(view))
 
     def describe(self) -> list[tuple[Any, str, str]]:
         """(name, kind, summary) of every column."""
@@ -192,8 +201,7 @@ class TableCodec(Codec):
 
     def _summary(self, name: Any, column: Column | None) -> str:
         if column is None:
-            state = self.left_out_[name]
-            return "left out, made anew" if "identifier" in state else f"left out, put back as {state['value']!r}"
+            return told_aside(self.left_out_[name])
         gaps = f", {100 * column.mass[column.missing]:.3g} % missing" if column.missing >= 0 else ""
         if column.levels:
             shown = ", ".join(map(str, sorted(column.levels, key=str)[:6])) + (" …" if len(column.levels) > 6 else "")
@@ -222,16 +230,16 @@ class TableCodec(Codec):
     def _pack(self, X: pd.DataFrame, view: AnySpace, holes: bool) -> tuple[Packed, Tensor]:
         """(packed, mask of the known entries); with `holes`, missing cells are unknown instead of a value."""
         tokens, masks, lows, extents = [], [], [], []
-        for column in self._columns:
-            leaf, at, extent, missing = read(column, X[column.name], holes)
-            if view.kind == "record":
-                tokens += cells(column, leaf)
-                masks += [~missing] * (1 + bool(column.fine))
-            else:
-                low, width = interval(column, leaf, at, extent)
-                lows.append(low)
-                extents.append(width)
-                masks.append(~missing)
+        for part in self._parts(view):
+            for column, (leaf, at, extent, missing) in zip(part.columns, part.read(X, holes), strict=True):
+                if view.kind == "record":
+                    tokens += cells(column, leaf)
+                    masks += [~missing] * (1 + bool(column.fine))
+                else:
+                    low, width = interval(column, leaf, at, extent)
+                    lows.append(low)
+                    extents.append(width)
+                    masks.append(~missing)
         known = torch.from_numpy(np.stack(masks, 1))
         if view.kind == "record":
             return torch.from_numpy(np.stack(tokens, 1)), known
@@ -242,26 +250,32 @@ class TableCodec(Codec):
 
     def unpack(self, x: Tensor, view: AnySpace, *, whole: bool = False) -> Any:
         n, field, columns = len(x), 0, {}
-        for i, column in enumerate(self._columns):
-            if view.kind == "record":
-                leaf, position = from_cells(column, x[:, field], x[:, field + 1] if column.fine else None)
-                field += 1 + bool(column.fine)
-            else:
-                leaf, position = from_real(column, x[:, i])
-            if whole and column.missing >= 0:
-                leaf = filled_in(column, leaf)
-            columns[column.name] = written(column, leaf, position)
+        waiting: list[tuple[Part, list[Place]]] = []
+        for part in self._parts(view):
+            places = []
+            for column in part.columns:
+                if view.kind == "record":
+                    leaf, position = from_cells(column, x[:, field], x[:, field + 1] if column.fine else None)
+                else:
+                    leaf, position = from_real(column, x[:, field])
+                field += 1 + (view.kind == "record" and bool(column.fine))
+                places.append((filled_in(column, leaf) if whole and column.missing >= 0 else leaf, position))
+            waiting.append((part, places))
+        while waiting:
+            ready = next(i for i, (part, _) in enumerate(waiting) if all(name in columns for name in part.needs))
+            part, places = waiting.pop(ready)
+            columns |= part.write(places, columns)
         for name, dtype in zip(self.names_, self.dtypes_, strict=True):
             if name in self.left_out_:
-                columns[name] = _put_back(self.left_out_[name], n, dtype)
+                columns[name] = put_back(self.left_out_[name], n, dtype)
         frame = pd.DataFrame({i: columns[name] for i, name in enumerate(self.names_)}, index=pd.RangeIndex(n))
         frame.columns = pd.Index(self.names_)
         return frame
 
     def owners(self, view: AnySpace) -> list[int]:
         """The place in `names_` of the column each cell (or real) of the view belongs to."""
-        wide = [1 + bool(column.fine) if view.kind == "record" else 1 for column in self._columns]
-        return [self.names_.index(c.name) for c, k in zip(self._columns, wide, strict=True) for _ in range(k)]
+        record = view.kind == "record"
+        return [owner for column, owner in self._coded(view) for _ in range(1 + (record and bool(column.fine)))]
 
     def log_volume(self, x: Tensor, view: AnySpace) -> Tensor:
         return self.log_volumes(x, view).sum(1)
@@ -270,27 +284,30 @@ class TableCodec(Codec):
         """`log_volume` by column of the user's table, (n, columns); 0 for those left out."""
         total = np.zeros((len(x), len(self.names_)))
         field = 0
-        for i, column in enumerate(self._columns):
+        for column, owner in self._coded(view):
             if view.kind == "record":
                 start, count = column.starts
                 token = x[:, field].long().cpu().numpy()
                 sub = np.minimum(x[:, field + 1].long().cpu().numpy(), count[token] - 1) if column.fine else 0
-                total[:, self.names_.index(column.name)] = column.volume[start[token] + sub]
+                total[:, owner] += column.volume[start[token] + sub]
                 field += 1 + bool(column.fine)
             else:
-                z = x[:, i].double().cpu().numpy()
-                leaf, _ = from_real(column, x[:, i])
-                normal = -0.5 * z**2 - 0.5 * math.log(2 * math.pi)
-                total[:, self.names_.index(column.name)] = normal - log_density(column)[leaf]
+                z = x[:, field].double().cpu().numpy()
+                leaf, _ = from_real(column, x[:, field])
+                total[:, owner] += -0.5 * z**2 - 0.5 * math.log(2 * math.pi) - log_density(column)[leaf]
+                field += 1
         return torch.from_numpy(total)
 
     # -- completing ---------------------------------------------------------------------------------------
 
     def merge(self, X: Any, filled: Any, view: AnySpace) -> Any:
         X = self._frame(X)
+        filled = filled.set_axis(X.index)
+        for part in self._parts(view):
+            filled = part.mend(X, filled)
         out = {}
         for i, name in enumerate(self.names_):
-            new, old = filled.iloc[:, i].set_axis(X.index), X[name]
+            new, old = filled.iloc[:, i], X[name]
             out[i] = _merged(old, new)
         frame = pd.DataFrame(out, index=X.index)
         frame.columns = pd.Index(self.names_)
@@ -329,17 +346,6 @@ def _merged(old: Any, new: Any) -> Any:
     return cast if unchanged else both.infer_objects()
 
 
-def recognise_value(series: pd.Series) -> str:
-    """How the one value of a constant column is written: a number, a time, or a label."""
-    dtype = series.dtype
-    if pd.api.types.is_datetime64_any_dtype(dtype):
-        return "datetime"
-    number = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
-    if number or pd.api.types.is_timedelta64_dtype(dtype):
-        return "numeric"
-    return "datetime" if pd.api.types.infer_dtype(series) in ("date", "datetime") else "label"
-
-
 def _check_frame(X: Any) -> None:
     if not is_table(X):
         raise DataError(f"Expected a table (pandas DataFrame), got {type(X).__name__}.")
@@ -357,29 +363,19 @@ def _shown(form: dict[str, Any]) -> dict[str, Any]:
     return {"name": "object"} if "categories" in form["dtype"] else form["dtype"]
 
 
-def _fit_labels(series: pd.Series, name: Any, kind: str, ranks: np.ndarray) -> Column:
+def _fit_labels(series: pd.Series, name: Any, kind: str, ranks: np.ndarray, declared: list[Any] | None) -> Column:
     codes, levels = labels(series)
     missing = int((codes < 0).sum())
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+    if declared:
+        check_levels(name, codes, levels, declared)
     dtype = series.dtype
     if kind == "boolean" or (isinstance(dtype, pd.CategoricalDtype) and dtype.ordered):
         known = list(dtype.categories) if isinstance(dtype, pd.CategoricalDtype) else sorted(levels)
         order = np.array([known.index(v) for v in levels], dtype=float)
     else:
-        order = _along(codes, counts, ranks)
-    return category_column(name, kind, form_of(series, "category"), levels, counts, order, missing, RARE)
-
-
-def _along(codes: np.ndarray, counts: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """A place for each level: along the direction in which the levels' mean ranks differ most, else by frequency."""
-    if not ranks.shape[1]:
-        return -counts.astype(float)
-    held = codes >= 0
-    sums = np.stack([np.bincount(codes[held], r[held], minlength=len(counts)) for r in ranks.T], 1)
-    means = sums / (counts[:, None] + 10.0)
-    spread = np.sqrt(counts)[:, None] * (means - (counts[:, None] * means).sum(0) / counts.sum())
-    direction = np.linalg.svd(spread, full_matrices=False)[2][0]
-    return means @ (direction * (1 if direction[np.abs(direction).argmax()] > 0 else -1))
+        order = along(codes, counts, ranks)
+    return category_column(name, kind, form_of(series, "category"), levels, counts, order, missing)
 
 
 def _meant(value: Any, column: Column | None, name: Any) -> Any:
@@ -391,15 +387,3 @@ def _meant(value: Any, column: Column | None, name: Any) -> Any:
     values, missing = numbers(pd.Series([value], name=name, dtype=object), column.form)
     timed = column.form["as"] != "number"
     return restored(values, missing, column.form)[0] if timed else plain(values[0])
-
-
-def _put_back(state: dict[str, Any], n: int, dtype: dict[str, Any]) -> Any:
-    if "identifier" in state:
-        return fresh_identifiers(state["identifier"], n, dtype_from(dtype))
-    form, value = state["form"], state["value"]
-    if value is None:
-        blank = pd.Series(np.full(n, None if form["none"] else np.nan, dtype=object))
-        return blank.array if dtype.get("name") == "object" else blank.astype(dtype_from(dtype)).array
-    if form["as"] == "label":
-        return relabelled(np.zeros(n, dtype=np.int64), [value], form)
-    return restored(np.full(n, value), np.zeros(n, dtype=bool), form, -1)
