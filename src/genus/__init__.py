@@ -21,6 +21,7 @@ _PLACES = {
     "HiddenMarkov": "genus.families.hidden",
     "KernelDensity": "genus.families.kernel",
     "BayesianNetwork": "genus.families.bayesnet",
+    "MST": "genus.families.mst",
     "RBM": "genus.families.boltzmann",
     "DBM": "genus.families.deepboltzmann",
     "DBN": "genus.families.beliefnet",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from genus.families.hidden import HiddenMarkov as HiddenMarkov
     from genus.families.kernel import KernelDensity as KernelDensity
     from genus.families.mixture import GaussianMixture as GaussianMixture
+    from genus.families.mst import MST as MST
     from genus.families.transformer import Transformer as Transformer
     from genus.families.vae import VAE as VAE
     from genus.judgement.compare import compare as compare

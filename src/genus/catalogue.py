@@ -23,6 +23,7 @@ FAMILIES = {
     "hmm": "genus.families.hidden:HiddenMarkov",
     "kernel": "genus.families.kernel:KernelDensity",
     "network": "genus.families.bayesnet:BayesianNetwork",
+    "mst": "genus.families.mst:MST",
     "rbm": "genus.families.boltzmann:RBM",
     "dbm": "genus.families.deepboltzmann:DBM",
     "dbn": "genus.families.beliefnet:DBN",
