@@ -104,6 +104,11 @@ def fit(
         Path | None,
         typer.Option(help="What a table's columns are: JSON, as `genus data DATA --schema` writes.", show_default=False),
     ] = None,
+    dp_epsilon: Annotated[
+        float | None,
+        typer.Option(help="Differential privacy: 1 strong, 3 usual, 10 weak; family mst, or a net.", show_default=False),
+    ] = None,
+    dp_delta: Annotated[float, typer.Option(help="Chance that the promise fails; below 1 / rows.")] = 1e-5,
     fields_of: Annotated[bool, typer.Option("--fields", help="List the family's fields and stop.")] = False,
 ) -> None:
     """Fit a family to DATA and keep it in a run folder.
@@ -118,7 +123,8 @@ def fit(
     if fields_of:
         return show_family(family)
     reading = {"kind": kind, "size": image_size, "time": time, "schema": schema}
-    fit_run(source, family, output, context.args, condition=condition, must_exist=resume, devices=devices, every=every,
+    words = context.args if dp_epsilon is None else [*context.args, f"--epsilon={dp_epsilon}", f"--delta={dp_delta}"]
+    fit_run(source, family, output, words, condition=condition, must_exist=resume, devices=devices, every=every,
             quiet=quiet, reading=reading, command=_command())  # fmt: skip
     return None
 

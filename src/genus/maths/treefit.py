@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ENOUGH = 1e-7  # relative gain of the loss below which a fit ends
+ENOUGH = 1e-6  # relative gain of the loss below which a fit ends
 MOST = 400
 
 
