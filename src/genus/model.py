@@ -18,6 +18,7 @@ from genus import dice, store
 from genus.data import codec_from_json, codec_of, split_off
 from genus.data.codec import Codec
 from genus.data.condition import Condition
+from genus.data.stream import Chunks, opened, stored
 from genus.errors import DataError, NotAccepted, RunError, UsageError
 from genus.maths.quantise import Packed
 from genus.space import AnySpace, space_from_json
@@ -76,19 +77,22 @@ class Model(BaseEstimator, ABC):
 
         Parameters
         ----------
-        X: DataFrame, uint8 images (n, H, W[, C]), list of strings or one running text, or a real array (n, …).
+        X: DataFrame, uint8 images (n, H, W[, C]), list of strings or one running text, or a real array (n, …). A table in
+            files (.csv, .parquet) by its path, or as `Chunks`, is streamed where it would take a fifth of the free memory.
         y: labels (n,) or a DataFrame of columns to condition on.
         validation: held-out X, or (X, y); families that train by steps set some rows aside when it is None.
         run: where to keep checkpoints and how to show progress; a silent one in memory by default.
         """
         self._check()
+        X = opened(X)
+        if isinstance(X, Chunks):
+            return self._fit_stream(X, y, validation, run)
         run = replace(run or Run(), validation=None)
         if validation is not None and not isinstance(validation, tuple):
             validation = (validation, None)
         if validation is None and self.holds_out and getattr(self, "epsilon", None) is None:
             X, y, validation = split_off(X, y, seed=self.seed)
-        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
-            delattr(self, name)
+        self._forget()
         with dice.private(dice.derive(self.seed, "fit")):
             self.codec_ = codec_of(X, estimator=self).fit(X)
             self.space_ = self._choose(self.codec_)
@@ -100,6 +104,33 @@ class Model(BaseEstimator, ABC):
             self._build()
             self._fit(x, c, run)
         return self
+
+    def _fit_stream(self, X: Chunks, y: Any, validation: Any, run: Run | None) -> Self:
+        """`fit` on a table in chunks: the codec from a sample, the rows from a compact file that is deleted afterwards."""
+        if y is not None:
+            raise UsageError("A table that is streamed takes no y: leave the columns in it and give them to sample(given=…).")
+        run = replace(run or Run(), validation=None)
+        if validation is None and self.holds_out:
+            X, validation = X.split_off(self.seed)
+        self._forget()
+        with dice.private(dice.derive(self.seed, "fit")):
+            some = X.sample(seed=self.seed)
+            self.codec_ = codec_of(some, estimator=self).fit(some)
+            del some
+            self.space_ = self._choose(self.codec_)
+            self.condition_ = None
+            if validation is not None:
+                run.validation = self._packed(validation)
+            self.history_ = []
+            with stored(X, self.codec_, self.space_, run.folder, run.progress) as x:
+                self._build()
+                self._fit(x, None, run)
+        return self
+
+    def _forget(self) -> None:
+        """Drop whatever an earlier fit learnt."""
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)
 
     @final
     def sample(self, n: int = 1, y: Any = None, *, given: Any = None, seed: int | None = None) -> Any:

@@ -51,7 +51,12 @@ def read_table(path: str | Path) -> pd.DataFrame:
     try:
         return _delimited(path, "\t" if ending in (".tsv", ".tab") else None)
     except (OSError, EOFError, pa.ArrowException) as error:
-        _explain(path, error)
+        explain(path, error)
+
+
+def unsound(path: Path, error: Exception) -> DataError:
+    """The sentence for a Parquet file that could not be read."""
+    return DataError(f"{path} is not a sound Parquet file ({_first(error)}): it may be cut short, fetch or write it again.")
 
 
 def _parquet(path: Path) -> pd.DataFrame:
@@ -59,11 +64,9 @@ def _parquet(path: Path) -> pd.DataFrame:
         with pq.ParquetFile(path) as file:
             table = file.read()
     except (OSError, pa.ArrowException) as error:
-        raise DataError(
-            f"{path} is not a sound Parquet file ({_first(error)}): it may be cut short, fetch or write it again."
-        ) from None
+        raise unsound(path, error) from None
     names = table.column_names
-    _unique(names, path)
+    unique_names(names, path)
     for i, field in enumerate(table.schema):
         if pa.types.is_decimal(field.type):
             table = table.set_column(i, field.name, pc.cast(table.column(i), pa.float64()))
@@ -75,15 +78,15 @@ def _parquet(path: Path) -> pd.DataFrame:
 
 
 def _delimited(path: Path, delimiter: str | None) -> pd.DataFrame:
-    rows, delimiter = _beginning(path, delimiter)
-    header = _has_header(rows)
+    rows, delimiter = beginning(path, delimiter)
+    header = has_header(rows)
     width = len(rows[0])
     names = (
         [cell.strip() or f"Unnamed: {i}" for i, cell in enumerate(rows[0])]
         if header
         else [f"column_{i + 1}" for i in range(width)]
     )
-    _unique(names, path)
+    unique_names(names, path)
     ragged: list[Any] = []
 
     def note(row: Any) -> str:
@@ -111,7 +114,7 @@ def _delimited(path: Path, delimiter: str | None) -> pd.DataFrame:
     return pd.DataFrame({name: _column([piece[i] for piece in pieces]) for i, name in enumerate(names)})
 
 
-def _beginning(path: Path, delimiter: str | None) -> tuple[list[list[str]], str]:
+def beginning(path: Path, delimiter: str | None) -> tuple[list[list[str]], str]:
     """The first rows, and the delimiter: the one of , ; tab | that the first line holds most often."""
     with pa.input_stream(str(path)) as stream:
         content = stream.read(SNIFF)
@@ -125,7 +128,7 @@ def _beginning(path: Path, delimiter: str | None) -> tuple[list[list[str]], str]
     return [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row], delimiter
 
 
-def _has_header(rows: list[list[str]]) -> bool:
+def has_header(rows: list[list[str]]) -> bool:
     """False where the first row looks like the rows below: numbers over numbers, or words that recur in their columns."""
     first = [cell.strip() for cell in rows[0]]
     below = [[row[i].strip() for row in rows[1:] if i < len(row) and row[i].strip() not in MISSING] for i in range(len(first))]
@@ -146,7 +149,8 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _unique(names: list[str], path: Path) -> None:
+def unique_names(names: list[str], path: Path) -> None:
+    """Raise a DataError where two columns have one name."""
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
         raise DataError(f"{path} has two columns called {twice[0]!r}: rename one.")
@@ -182,7 +186,7 @@ def _typed(words: list[str], gaps: bool) -> Any:
     return pd.Series(words).array
 
 
-def _explain(path: Path, error: Exception) -> NoReturn:
+def explain(path: Path, error: Exception) -> NoReturn:
     """The sentence for a file that could not be read through."""
     offset = _first_bad_byte(path)
     if offset is not None:

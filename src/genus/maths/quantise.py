@@ -9,6 +9,8 @@ from typing import overload
 import torch
 from torch import Tensor
 
+from genus.maths.stored import Stored
+
 
 def _same(u: Tensor) -> Tensor:
     return u
@@ -59,18 +61,20 @@ class Fuzzy:
         return round(count) if count > 1 and abs(count - round(count)) < 1e-6 * count else None
 
 
-Packed = Tensor | Fuzzy
+Packed = Tensor | Fuzzy | Stored
 
 
 @overload
 def part(x: Tensor, index: Tensor | slice) -> Tensor: ...
 @overload
 def part(x: Fuzzy, index: Tensor | slice) -> Fuzzy: ...
+@overload
+def part(x: Stored, index: Tensor | slice) -> Tensor: ...
 def part(x: Packed, index: Tensor | slice) -> Packed:
     """Some items of x, undrawn where x is."""
     return x.part(index) if isinstance(x, Fuzzy) else x[index]
 
 
 def drawn(x: Packed) -> Tensor:
-    """x as one tensor, its noise drawn now."""
-    return x[slice(None)] if isinstance(x, Fuzzy) else x
+    """x as one tensor in memory, its noise drawn now."""
+    return x if isinstance(x, Tensor) else x[slice(None)]

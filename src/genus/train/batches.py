@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genus import dice
 from genus.maths.quantise import Packed
+from genus.maths.stored import BLOCK, WINDOW, Stored
 
 LARGE = 2**24
 
@@ -15,7 +17,8 @@ LARGE = 2**24
 class Batches:
     """An endless stream of random permutations of n items, cut into batches: each epoch sees every item once.
 
-    Above 16 million items, and for overlapping windows of one text, indices are drawn independently instead.
+    Above 16 million items, and for overlapping windows of one text, indices are drawn independently instead. Items on disk are
+    shuffled within windows of some of their blocks, the blocks of an epoch in random order, so that few are read at a time.
 
     Parameters
     ----------
@@ -25,7 +28,8 @@ class Batches:
 
     def __init__(self, x: Packed, size: int, seed: int, part: tuple[int, int] = (0, 1)) -> None:
         self.n, self.size, self.part = len(x), min(size, len(x)), part
-        self.free = self.n > LARGE or (isinstance(x, Tensor) and _overlaps(x))
+        self.blocked, self.window, self.seed = isinstance(x, Stored), 0, seed
+        self.free = not self.blocked and (self.n > LARGE or (isinstance(x, Tensor) and _overlaps(x)))
         self.generator = torch.Generator().manual_seed(seed)
         self.before = self.generator.get_state()
         self.order = torch.zeros(0, dtype=torch.long)
@@ -41,26 +45,38 @@ class Batches:
         return torch.randint(self.n, (self.size,), generator=self.generator)
 
     def _ordered(self) -> Tensor:
-        rest = self.order[self.place : self.place + self.size]
-        if len(rest) == self.size:
-            self.place += self.size
-            return rest
-        self._shuffle()
-        self.place = self.size - len(rest)
-        return torch.cat([rest, self.order[: self.place]])
+        found = self.order[self.place : self.place + self.size]
+        self.place += len(found)
+        while len(found) < self.size:
+            self._shuffle()
+            self.place = min(self.size - len(found), len(self.order))
+            found = torch.cat([found, self.order[: self.place]])
+        return found
 
     def _shuffle(self) -> None:
         self.before = self.generator.get_state()
-        self.order = torch.randperm(self.n, generator=self.generator)
+        if not self.blocked:
+            self.order = torch.randperm(self.n, generator=self.generator)
+            return
+        blocks = -(-self.n // BLOCK)
+        windows = -(-blocks // WINDOW)
+        epoch, window = divmod(self.window, windows)
+        mine = torch.randperm(blocks, generator=torch.Generator().manual_seed(dice.derive(self.seed, epoch)))
+        rows = (mine[window * WINDOW : (window + 1) * WINDOW, None] * BLOCK + torch.arange(BLOCK)).flatten()
+        rows = rows[rows < self.n]
+        self.order = rows[torch.randperm(len(rows), generator=self.generator)]
+        self.window += 1
 
     def state(self) -> dict[str, Any]:
         """The place in the stream, for a checkpoint: small, since a permutation is remembered by what it was drawn from."""
         drawn = not self.free and len(self.order) > 0
-        return {"stream": self.before if drawn else self.generator.get_state(), "place": self.place, "drawn": drawn}
+        return {"stream": self.before if drawn else self.generator.get_state(), "place": self.place, "drawn": drawn,
+                "window": self.window - (drawn and self.blocked)}  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self.generator.set_state(state["stream"])
+        self.window = state.get("window", 0)
         if state["drawn"]:
             self._shuffle()
         self.place = state["place"]

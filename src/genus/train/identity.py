@@ -59,7 +59,7 @@ def _plain(value: Any) -> Any:
     return getattr(value, "__qualname__", type(value).__qualname__)
 
 
-def _digest(x: Tensor) -> str:
+def _digest(x: Any) -> str:
     """Of up to 4096 items, evenly spaced."""
     some = x[torch.linspace(0, len(x) - 1, min(len(x), SAMPLED)).long()] if len(x) else x
     return store.digest(some.contiguous().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())[:16]
