@@ -32,6 +32,7 @@ _PLACES = {
     "FlowMatching": "genus.families.diffusion",
     "Transformer": "genus.families.transformer",
     "Posterior": "genus.posterior",
+    "Tables": "genus.relational",
     "load": "genus.data.load",
     "evaluate": "genus.judgement.evaluate",
     "compare": "genus.judgement.compare",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from genus.judgement.evaluate import evaluate as evaluate
     from genus.model import Model as Model
     from genus.posterior import Posterior as Posterior
+    from genus.relational import Tables as Tables
     from genus.train.run import Run as Run
 
 
