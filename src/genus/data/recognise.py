@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 
 from genus.data.identifier import is_identifier
+from genus.data.personal import LIKE, personal_kind
 from genus.data.typed import date_format
 from genus.errors import DataError, UsageError, nearest
 
 KINDS = ("numeric", "integer", "boolean", "category", "datetime", "text", "identifier", "personal")
 OUT = ("identifier", "personal", "constant", "missing")
-PERSONAL = (
-    "name", "first_name", "last_name", "username", "email", "phone", "address", "ip", "card", "national_id", "iban", "url",
-)  # fmt: skip
+PERSONAL = tuple(LIKE)
 SAMPLE = 1000
 
 
@@ -44,6 +43,8 @@ def recognise(series: pd.Series, forced: str | None = None) -> str:
         return "datetime"
     if pd.api.types.is_timedelta64_dtype(dtype):
         return "numeric"
+    if personal_kind(series) is not None:
+        return "personal"
     if is_identifier(series):
         return "identifier"
     if pd.api.types.is_numeric_dtype(dtype):

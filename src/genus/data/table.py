@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from genus.data.aside import put_back, set_aside, told_aside
+from genus.data.aside import persons, put_back, set_aside, told_aside
 from genus.data.cells import cells, filled_in, from_cells, from_real, interval, log_density
 from genus.data.codec import Codec
 from genus.data.column import Column, numeric_column
@@ -96,7 +96,9 @@ class TableCodec(Codec):
         self.kinds_ = {
             name: recognise(X.iloc[:, i], self.kinds.get(name) or schema.kind(name)) for i, name in enumerate(self.names_)
         }
-        self.left_out_ = {name: set_aside(X[name], kind) for name, kind in self.kinds_.items() if kind in OUT}
+        self.left_out_ = {
+            name: set_aside(X[name], kind, schema.of(name).get("personal")) for name, kind in self.kinds_.items() if kind in OUT
+        }
         if len(self.left_out_) == len(self.names_):
             raise DataError("Every column is constant, empty, an identifier or personal: there is no distribution to learn.")
         self.columns_, self.parts_ = {}, []
@@ -140,7 +142,8 @@ class TableCodec(Codec):
     def _told(self, name: Any, column: Column | None) -> dict[str, Any]:
         told: dict[str, Any] = {"kind": self.kinds_[name], "role": "aside" if column is None else "model"}
         if column is None:
-            return told
+            personal = self.left_out_[name].get("personal")
+            return told | ({"personal": personal} if personal else {})
         told["missing"] = round(float(column.mass[column.missing]), 6) if column.missing >= 0 else 0.0
         if column.levels:
             return told | ({"levels": list(column.levels)} if len(column.levels) <= SHOWN else {})
@@ -265,8 +268,9 @@ class TableCodec(Codec):
             ready = next(i for i, (part, _) in enumerate(waiting) if all(name in columns for name in part.needs))
             part, places = waiting.pop(ready)
             columns |= part.write(places, columns)
+        columns |= persons(self.left_out_, dict(zip(self.names_, self.dtypes_, strict=True)), n)
         for name, dtype in zip(self.names_, self.dtypes_, strict=True):
-            if name in self.left_out_:
+            if name in self.left_out_ and name not in columns:
                 columns[name] = put_back(self.left_out_[name], n, dtype)
         frame = pd.DataFrame({i: columns[name] for i, name in enumerate(self.names_)}, index=pd.RangeIndex(n))
         frame.columns = pd.Index(self.names_)
