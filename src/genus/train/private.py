@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
@@ -114,6 +115,7 @@ class Private:
         self.recipe, self.steps = recipe, steps
         self.sigma = _noise(recipe.epsilon, recipe.delta, self.rate, steps)
         self.each: Any = None
+        self.each_step: Any = None
         self.generator = torch.Generator().manual_seed(secrets.randbits(63))
 
     def gradients(
@@ -165,11 +167,13 @@ class Private:
 
     def spent(self, step: int) -> float:
         """ε after so many steps."""
-        from opacus.accountants import RDPAccountant
+        from opacus.accountants.analysis import rdp
 
-        accountant = RDPAccountant()
-        accountant.history = [(self.sigma, self.rate, step)] if step else []
-        return float(accountant.get_epsilon(self.delta, alphas=ALPHAS)) if step else 0.0
+        if not step:
+            return 0.0
+        if self.each_step is None:
+            self.each_step = np.asarray(rdp.compute_rdp(q=self.rate, noise_multiplier=self.sigma, steps=1, orders=ALPHAS))
+        return float(rdp.get_privacy_spent(orders=ALPHAS, rdp=self.each_step * step, delta=self.delta)[0])
 
     def promise(self, step: int, run: Run) -> dict[str, Any]:
         """What is kept in the model: ε, δ, how it was reached and what it does not cover."""
