@@ -33,7 +33,7 @@ Given = Annotated[
     list[str] | None,
     typer.Option(help="A known part or condition, as column=value; repeat for more.", show_default=False),
 ]
-Kind = Annotated[str | None, typer.Option(help="Read DATA as table, image, text, lines or array.", show_default=False)]
+Kind = Annotated[str | None, typer.Option(help="Read DATA as table, image, text, lines, array or ratings.", show_default=False)]
 Size = Annotated[int | None, typer.Option("--image-size", help="Resize images to this many pixels a side.", show_default=False)]
 Time = Annotated[str | None, typer.Option(help="Column of time: the split is then by time.", show_default=False)]
 
@@ -80,7 +80,13 @@ def data(
 ) -> None:
     """List the embedded datasets, or describe DATA: its kind, size, columns and how each is understood."""
     from genus.cli.show import show_data
+    from genus.data.read_tables import is_tables
 
+    if is_tables(source):
+        from genus.cli.relational import describe_tables
+
+        print(*describe_tables(str(source)), sep="\n")
+        return
     show_data(source, kind, image_size, schema)
 
 
@@ -109,6 +115,13 @@ def fit(
         typer.Option(help="Differential privacy: 1 strong, 3 usual, 10 weak; family mst, or a net.", show_default=False),
     ] = None,
     dp_delta: Annotated[float, typer.Option(help="Chance that the promise fails; below 1 / rows.")] = 1e-5,
+    keys: Annotated[
+        Path | None, typer.Option(help="Keys of a folder of tables, as JSON; its keys.json by default.", show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="The keys that were found are right.")] = False,
+    key: Annotated[
+        str | None, typer.Option(help="Column whose rows are one sequence, ordered by --time.", show_default=False)
+    ] = None,
     fields_of: Annotated[bool, typer.Option("--fields", help="List the family's fields and stop.")] = False,
 ) -> None:
     """Fit a family to DATA and keep it in a run folder.
@@ -119,11 +132,17 @@ def fit(
     """
     from genus.cli.show import show_family
     from genus.cli.work import fit_run
+    from genus.data.read_tables import is_tables
 
     if fields_of:
         return show_family(family)
     reading = {"kind": kind, "size": image_size, "time": time, "schema": schema}
     words = context.args if dp_epsilon is None else [*context.args, f"--epsilon={dp_epsilon}", f"--delta={dp_delta}"]
+    if key is not None or keys is not None or is_tables(source):
+        from genus.cli.relational import fit_tables
+
+        return fit_tables(source, family, output, words, keys=keys, yes=yes, key=key, time=time, quiet=quiet, every=every,
+                          command=_command())  # fmt: skip
     fit_run(source, family, output, words, condition=condition, must_exist=resume, devices=devices, every=every,
             quiet=quiet, reading=reading, command=_command())  # fmt: skip
     return None
@@ -132,7 +151,7 @@ def fit(
 @app.command()
 def sample(
     run: RunArg,
-    n: Annotated[int, typer.Option("-n", help="How many.")] = 16,
+    n: Annotated[int | None, typer.Option("-n", help="How many; 16, or of tables as many as in training.")] = None,
     output: Out = None,
     given: Given = None,
     seed: Annotated[int | None, typer.Option(help="Of the draw; fresh when left out.", show_default=False)] = None,
@@ -143,7 +162,11 @@ def sample(
     """Draw new items: to .csv .parquet .txt .npz .npy, .png (a grid), or DIR/ (one file an image)."""
     from genus.cli.work import sample_run
 
-    sample_run(run, n, output, given or [], seed, temperature)
+    if (run / "tables.json").is_file():
+        from genus.cli.relational import sample_tables
+
+        return sample_tables(run, n, output, seed)
+    return sample_run(run, 16 if n is None else n, output, given or [], seed, temperature)
 
 
 @app.command()
@@ -151,7 +174,12 @@ def score(run: RunArg, source: Data, output: Out = None, seed: Seed = 0, kind: K
     """Score each item of DATA: log_prob, bound, estimate or energy, named as what it is, in nats and bits/dim."""
     from genus.cli.work import score_run
 
-    score_run(run, source, output, seed, {"kind": kind, "size": image_size})
+    if (run / "tables.json").is_file():
+        from genus.cli.relational import score_tables
+
+        return score_tables(run, source, output)
+
+    return score_run(run, source, output, seed, {"kind": kind, "size": image_size})
 
 
 @app.command()
@@ -160,6 +188,20 @@ def complete(run: RunArg, source: Data, output: Out = None, seed: Seed = 0, kind
     from genus.cli.work import complete_run
 
     complete_run(run, source, output, seed, {"kind": kind})
+
+
+@app.command()
+def recommend(
+    run: RunArg,
+    user: Annotated[str | None, typer.Option(help="One of the users of the data.", show_default=False)] = None,
+    n: Annotated[int, typer.Option("-n", help="How many.")] = 10,
+    given: Given = None,
+    output: Out = None,
+) -> None:
+    """What a user of a ratings run would rate highest; a new user tells some ratings: --given "Alien=5" --given "Heat=2"."""
+    from genus.cli.recommend import recommend_run
+
+    recommend_run(run, user, n, given or [], output)
 
 
 @app.command()
@@ -176,7 +218,12 @@ def evaluate(
     """Judge a run on held-out data and write a report that opens without network."""
     from genus.cli.judge import evaluate_run
 
-    evaluate_run(run, source, output, {"kind": kind, "size": image_size}, target, n, seed, _command())
+    if (run / "tables.json").is_file():
+        from genus.cli.relational import evaluate_tables
+
+        return evaluate_tables(run, source, seed)
+
+    return evaluate_run(run, source, output, {"kind": kind, "size": image_size}, target, n, seed, _command())
 
 
 @app.command()

@@ -147,6 +147,8 @@ class Tables:
     def _maker(self, name: str) -> Callable[[], Model]:
         chosen = self.family if isinstance(self.family, str) else self.family.get(name, "flow")
         cls = find_family(chosen)
+        if self.fields.get("epsilon") is not None:
+            raise UsageError("Differential privacy counts rows of one table, not what hangs on a row by keys: leave epsilon out.")
         wrong = [word for word in self.fields if word not in cls.__dataclass_fields__]
         if wrong:
             raise UsageError(f"{cls.__name__} has no field {wrong[0]!r}.{nearest(wrong[0], cls.__dataclass_fields__)}")
@@ -236,7 +238,7 @@ class Tables:
         if isinstance(tables, pd.DataFrame):
             if self.sequence_ is None:
                 raise UsageError("The model was fitted on several tables: give all of them, {name: frame}.")
-            tables = self._parted(tables)
+            tables = self.parted(tables)
         matched = [name for name, law in self.laws_.items() if law.matchings]
         if matched:
             raise UsageError(
@@ -260,9 +262,10 @@ class Tables:
                 np.add.at(total[parent], places[name][held], total[name][held])
         return {name: total[name] for name, law in self.laws_.items() if law.main is None}
 
-    def _parted(self, frame: Any) -> Frames:
+    def parted(self, frame: Any) -> Frames:
         """A flat table as the two that were learnt."""
-        assert self.sequence_ is not None
+        if self.sequence_ is None:
+            raise UsageError("Only the sequences of one table are parted: these Tables were fitted on several.")
         owners = list(self.laws_[OWNERS].dtypes)
         firsts = frame[owners].drop_duplicates(self.sequence_.key).reset_index(drop=True)
         return {OWNERS: firsts, ROWS: frame[list(self.laws_[ROWS].dtypes)]}
