@@ -45,7 +45,7 @@ class Density(Model):
                 "be exact: use log_prob_bound."
             )
         x, c = self._packed(X, y)
-        return self._each(self._log_prob, x, c).numpy()
+        return self._each(self._log_prob, x, c, X).numpy()
 
     @final
     def log_prob_bound(self, X: Any, y: Any = None, *, draws: int = 8, seed: int = 0) -> np.ndarray:
@@ -53,7 +53,7 @@ class Density(Model):
         check_is_fitted(self, "space_")
         with dice.private(seed):
             x, c = self._packed(X, y)
-            each = torch.stack([self._each(self._log_prob, x, c) for _ in range(1 if self.exact else draws)])
+            each = torch.stack([self._each(self._log_prob, x, c, X) for _ in range(1 if self.exact else draws)])
         return (torch.logsumexp(each, 0) - np.log(len(each))).numpy()
 
     @final
@@ -125,7 +125,7 @@ class Bound(Model):
         check_is_fitted(self, "space_")
         with dice.private(seed):
             x, c = self._packed(X, y)
-            return self._each(lambda x, y: self._bound(x, y, draws), x, c).numpy()
+            return self._each(lambda x, y: self._bound(x, y, draws), x, c, X).numpy()
 
     @final
     def score(self, X: Any, y: Any = None) -> float:
@@ -158,7 +158,7 @@ class Estimate(Model):
 
         with dice.private(seed):
             x, c = self._packed(X, y)
-            return self._each(hook, x, c).numpy(), torch.cat(errors).numpy()
+            return self._each(hook, x, c, X).numpy(), torch.cat(errors).numpy()
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -174,7 +174,7 @@ class Energy(Model):
         """−log p of each item up to one constant shared by all, (n,), nats."""
         check_is_fitted(self, "space_")
         x, c = self._packed(X, y)
-        return -self._each(lambda x, y: -self._energy(x, y), x, c).numpy()
+        return -self._each(lambda x, y: -self._energy(x, y), x, c, X).numpy()
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

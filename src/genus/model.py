@@ -272,8 +272,8 @@ class Model(BaseEstimator, ABC):
             return None
         return self.condition_.draw(n) if y is None else self.condition_.pack(y, n)
 
-    def _each(self, hook: Callable[..., Tensor], x: Packed, y: Tensor | None) -> Tensor:
-        """The hook over chunks of x, in double precision on the CPU, minus the change of volume."""
+    def _each(self, hook: Callable[..., Tensor], x: Packed, y: Tensor | None, X: Any = None) -> Tensor:
+        """The hook over chunks of x, in double precision on the CPU, minus the change of volume, plus what packing X left out."""
         out = []
         with torch.no_grad():
             for i in _chunks(len(x), self.chunk):
@@ -282,7 +282,9 @@ class Model(BaseEstimator, ABC):
                 if value.shape != (len(piece),):
                     raise TypeError(f"A hook of {type(self).__name__} gave shape {tuple(value.shape)} for {len(piece)} items.")
                 out.append(value - self.codec_.log_volume(piece, self.space_).double())
-        return torch.cat(out) if out else torch.zeros(0, dtype=torch.float64)
+        value = torch.cat(out) if out else torch.zeros(0, dtype=torch.float64)
+        tails = None if X is None else self.codec_.log_tails(X, self.space_)
+        return value if tails is None else value + tails.sum(1).double()
 
     def _given(self, n: int, given: Any, y: Any, seed: int | None) -> Any:
         raise UsageError(f"{type(self).__name__} cannot sample given known parts: `genus families` shows which can (partial).")

@@ -43,6 +43,13 @@ class Codec(ABC):
     def log_volume(self, x: Tensor, view: AnySpace) -> Tensor:
         """log |d user / d packed| of each packed item, (n,): log p(user) = log p(packed) − log_volume."""
 
+    def log_tails(self, X: Any, view: AnySpace) -> Tensor | None:
+        """log p of what packing leaves out of X, by column, (n, columns); None where it leaves out nothing.
+
+        log p(user) = log p(packed) − log_volume + the sum of a row of this.
+        """
+        return None
+
     @abstractmethod
     def exact(self, view: AnySpace) -> bool:
         """True where packing loses nothing and adds no noise, so that a density stays exact in user units."""

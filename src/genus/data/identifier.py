@@ -28,7 +28,8 @@ def is_identifier(series: pd.Series) -> bool:
         counting = held.is_monotonic_increasing and 0 <= low <= 1 + n // 50 + 5 and high - low < 1.5 * n
         return counting or named
     if isinstance(series.dtype, pd.StringDtype) or pd.api.types.infer_dtype(held, skipna=True) == "string":
-        return held.nunique() > (0.8 if named else 0.95) * n
+        prose = not named and held.iloc[:1000].str.contains(r"[^\W\d_]{2,}[ ,;]+[^\W\d_]{2,}").mean() > 0.3
+        return not prose and held.nunique() > (0.8 if named else 0.95) * n
     return False
 
 

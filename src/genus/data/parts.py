@@ -11,9 +11,10 @@ from genus.data.column import Column
 from genus.data.moment import Gap, Moment, gaps, moment
 from genus.data.part import Part, ticks_of
 from genus.data.place import Spot, spots
+from genus.data.tail import Tail
 from genus.errors import RunError
 
-PARTS: dict[str, type[Part]] = {cls.kind: cls for cls in (Moment, Gap, Spot)}
+PARTS: dict[str, type[Part]] = {cls.kind: cls for cls in (Moment, Gap, Spot, Tail)}
 
 
 def joined(X: pd.DataFrame, columns: dict[Any, Column], ranks: np.ndarray) -> list[Part]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from genus.data.identifier import is_identifier
 from genus.data.personal import LIKE, personal_kind
+from genus.data.tail import is_text
 from genus.data.typed import date_format
 from genus.errors import DataError, UsageError, nearest
 
@@ -78,7 +79,7 @@ def _object(series: pd.Series) -> str:
         case "datetime" | "datetime64" | "date":
             return "datetime"
         case "string":
-            return "datetime" if date_format(series) else "category"
+            return "datetime" if date_format(series) else "text" if is_text(series) else "category"
         case "decimal":
             raise DataError(f"Column {series.name!r} holds Decimal objects: convert it with astype(float).")
     return "category"

@@ -16,18 +16,20 @@ from genus.data.aside import persons, put_back, set_aside, told_aside
 from genus.data.cells import cells, filled_in, from_cells, from_real, interval, log_density
 from genus.data.codec import Codec
 from genus.data.column import Column, numeric_column
+from genus.data.given import meant_by, merged
 from genus.data.levels import along, category_column
 from genus.data.part import Part, Place, Plain
 from genus.data.parts import joined, part_from
 from genus.data.recognise import OUT, describe_columns, recognise
 from genus.data.schema import Schema, bounds_of, check_levels
-from genus.data.typed import dtype_state, form_of, labels, level_of, numbers, plain, restored
+from genus.data.tail import text_tail
+from genus.data.typed import dtype_state, form_of, labels, numbers, plain, restored
 from genus.errors import DataError, UsageError, nearest
 from genus.maths.quantise import Fuzzy, Packed
 from genus.space import AnySpace, Record, Space
 
 EDGE = 1e-6
-LABELS = ("category", "boolean", "text")
+LABELS = ("category", "boolean")
 RECORD, REAL = Record(()), Space("real")
 SHOWN = 64
 
@@ -106,9 +108,11 @@ class TableCodec(Codec):
         for name, kind in self.kinds_.items():
             if kind in LABELS:
                 self.columns_[name] = asdict(_fit_labels(X[name], name, kind, ranks, schema.of(name).get("levels")))
+        tails = [text_tail(X[name], name, ranks) for name, kind in self.kinds_.items() if kind == "text"]
+        self.columns_ |= {tail.names[0]: asdict(tail.columns[0]) for tail in tails}
         self.columns_ = {name: self.columns_[name] for name in self.names_ if name in self.columns_}
-        fitted = {column.name: column for column in self._columns}
-        self.parts_ = [part.to_state() for part in joined(X, fitted, ranks)]
+        fitted = {column.name: column for column in self._columns if column.kind != "text"}
+        self.parts_ = [part.to_state() for part in (*tails, *joined(X, fitted, ranks))]
         if self.left_out_:
             told = [(name, kind, "") for name, kind in self.kinds_.items() if name in self.left_out_]
             warnings.warn(describe_columns(told), stacklevel=3)
@@ -145,6 +149,8 @@ class TableCodec(Codec):
             personal = self.left_out_[name].get("personal")
             return told | ({"personal": personal} if personal else {})
         told["missing"] = round(float(column.mass[column.missing]), 6) if column.missing >= 0 else 0.0
+        if column.kind == "text":
+            return told
         if column.levels:
             return told | ({"levels": list(column.levels)} if len(column.levels) <= SHOWN else {})
         told["bounds"] = [plain(v) if isinstance(plain(v), int | float) else str(v) for v in self._ends(column)]
@@ -206,6 +212,8 @@ class TableCodec(Codec):
         if column is None:
             return told_aside(self.left_out_[name])
         gaps = f", {100 * column.mass[column.missing]:.3g} % missing" if column.missing >= 0 else ""
+        if column.kind == "text":
+            return f"free text, {len(column.levels) - 1} frequent ones kept whole{gaps}"
         if column.levels:
             shown = ", ".join(map(str, sorted(column.levels, key=str)[:6])) + (" …" if len(column.levels) > 6 else "")
             return f"{len(column.levels)} levels ({shown}){gaps}"
@@ -302,6 +310,15 @@ class TableCodec(Codec):
                 field += 1
         return torch.from_numpy(total)
 
+    def log_tails(self, X: Any, view: AnySpace) -> Tensor:
+        X = self._frame(X)
+        total = np.zeros((len(X), len(self.names_)))
+        for part in self._parts(view):
+            tail = part.log_tail(X)
+            if tail is not None:
+                total[:, self.names_.index(part.names[0])] += tail
+        return torch.from_numpy(total)
+
     # -- completing ---------------------------------------------------------------------------------------
 
     def merge(self, X: Any, filled: Any, view: AnySpace) -> Any:
@@ -312,7 +329,7 @@ class TableCodec(Codec):
         out = {}
         for i, name in enumerate(self.names_):
             new, old = filled.iloc[:, i], X[name]
-            out[i] = _merged(old, new)
+            out[i] = merged(old, new)
         frame = pd.DataFrame(out, index=X.index)
         frame.columns = pd.Index(self.names_)
         return frame
@@ -331,23 +348,11 @@ class TableCodec(Codec):
             many = isinstance(value, list | tuple | np.ndarray | pd.Series | pd.api.extensions.ExtensionArray)
             if many and len(value) != n:
                 raise UsageError(f"given has {len(value)} values of {name!r} for {n} rows: give one, or {n}.")
-            meant = [_meant(v, fitted.get(name), name) for v in (value if many else [value])]
+            meant = [meant_by(v, fitted.get(name), name) for v in (value if many else [value])]
             frame[name] = pd.Series(meant if many else meant * n, dtype=object)
         out = pd.DataFrame({i: frame[name] for i, name in enumerate(self.names_)}, index=pd.RangeIndex(n))
         out.columns = pd.Index(self.names_)
         return out
-
-
-def _merged(old: Any, new: Any) -> Any:
-    """`new` with the cells `old` holds, in the dtype of `new` unless a cell would change by it."""
-    kept = old.notna()
-    both = old.astype(object).where(kept, new.astype(object))
-    try:
-        cast = both.astype(new.dtype)
-    except (TypeError, ValueError):
-        return both.infer_objects()
-    unchanged = (cast[kept].astype(object) == old[kept].astype(object)).all()
-    return cast if unchanged else both.infer_objects()
 
 
 def _check_frame(X: Any) -> None:
@@ -380,14 +385,3 @@ def _fit_labels(series: pd.Series, name: Any, kind: str, ranks: np.ndarray, decl
     else:
         order = along(codes, counts, ranks)
     return category_column(name, kind, form_of(series, "category"), levels, counts, order, missing)
-
-
-def _meant(value: Any, column: Column | None, name: Any) -> Any:
-    """A given value in the type of its column."""
-    if column is None or pd.isna(value):
-        return value
-    if column.levels:
-        return level_of(value, column.levels, name)
-    values, missing = numbers(pd.Series([value], name=name, dtype=object), column.form)
-    timed = column.form["as"] != "number"
-    return restored(values, missing, column.form)[0] if timed else plain(values[0])
