@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +11,13 @@ import torch
 
 from genus import dice
 from genus.data.recognise import OUT, recognise
-from genus.model import Model
+from genus.relational.counts import Counts
 from genus.relational.encoder import Encoder, Features
-from genus.relational.part import Part, columns_of
-from genus.train.run import Run
+from genus.relational.part import columns_of
 
 CANDIDATES = 64
 COLUMNS = 6
 ROWS = 8192
-COUNT = "children"
 
 
 @dataclass
@@ -41,16 +37,12 @@ class Matching:
     parent: str
     profile_: dict[str, str] = field(default_factory=dict)
     flag_: str | None = None
-    count_: Part = field(default_factory=Part)
+    count_: Counts = field(default_factory=Counts)
     encoder_: Encoder = field(default_factory=Encoder)
 
-    def fit(
-        self, child: Any, link: np.ndarray, parents: Any, given: Features, make: Callable[[], Model], run: Run
-    ) -> pd.DataFrame:
+    def fit(self, child: Any, link: np.ndarray, parents: Any, given: Features) -> pd.DataFrame:
         """Learn how often rows are named; returns what the child expects of its second parent, as columns."""
-        count = pd.DataFrame({COUNT: np.bincount(link[link >= 0], minlength=len(parents))})
-        count.attrs["kinds"] = {COUNT: "integer"}
-        self.count_.fit(count, given, make, run)
+        self.count_.fit(np.bincount(link[link >= 0], minlength=len(parents)), given)
         told = [name for name in parents.columns if recognise(parents[name]) not in OUT][:COLUMNS]
         stem = ",".join(self.columns)
         self.profile_ = {str(name): _free(f"{stem}/{name}", child) for name in told}
@@ -67,7 +59,7 @@ class Matching:
         n = len(child)
         if not len(parents) or not n:
             return np.full(n, -1)
-        weight = self.count_.sample(len(parents), given, dice.derive(seed, "count"))[COUNT].to_numpy(dtype=np.float64).clip(0)
+        weight = self.count_.sample(len(parents), given, dice.derive(seed, "count")).astype(np.float64)
         weight = weight if weight.sum() > 0 else np.ones(len(parents))
         wanted = self.encoder_.encode(child[list(self.profile_.values())].set_axis(list(self.profile_), axis=1))
         offered = self.encoder_.encode(parents[list(self.profile_)])
@@ -82,15 +74,15 @@ class Matching:
             out[child[self.flag_].to_numpy() == "no"] = -1
         return out
 
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write the model into a folder; the rest as JSON is given back."""
+    def save(self) -> dict[str, Any]:
+        """Everything as plain values and arrays."""
         return {"columns": self.columns, "parent": self.parent, "profile": self.profile_, "flag": self.flag_,
-                "count": self.count_.save(folder), "encoder": vars(self.encoder_)}  # fmt: skip
+                "count": vars(self.count_), "encoder": vars(self.encoder_)}  # fmt: skip
 
     @classmethod
-    def load(cls, folder: Path, state: dict[str, Any]) -> Matching:
+    def load(cls, state: dict[str, Any]) -> Matching:
         """The law that was saved."""
-        count, encoder = Part.load(folder, state["count"]), Encoder(**state["encoder"])
+        count, encoder = Counts(**state["count"]), Encoder(**state["encoder"])
         return cls(state["columns"], state["parent"], state["profile"], state["flag"], count, encoder)
 
 

@@ -13,12 +13,11 @@ import pandas as pd
 from genus import dice
 from genus.model import Model
 from genus.relational.clock import Clock, clock_of, with_gap
+from genus.relational.counts import Counts
 from genus.relational.encoder import Encoder, Features
 from genus.relational.history import History, Rows, earlier
 from genus.relational.part import Part, columns_of
 from genus.train.run import Run
-
-CHILDREN = "children"
 
 
 @dataclass
@@ -31,12 +30,12 @@ class Siblings:
 
     Attributes
     ----------
-    count_, first_, next_: the Parts. names_: the columns. same_: those constant among siblings. clock_: of the column of time.
-    encoder_: of the children. sizes_: of counts and
+    count_: the Counts. first_, next_: the Parts. names_: the columns. same_: those constant among siblings. clock_: of the column
+    of time. encoder_: of the children. sizes_: of counts and
     positions. alone_: share of rows whose foreign key is empty.
     """
 
-    count_: Part = field(default_factory=Part)
+    count_: Counts = field(default_factory=Counts)
     first_: Part = field(default_factory=Part)
     next_: Part = field(default_factory=Part)
     names_: list[Any] = field(default_factory=list)
@@ -68,9 +67,7 @@ class Siblings:
         self.encoder_ = Encoder().fit(columns_of(frame, [n for n in frame.columns if n != time]), frame.attrs.get("kinds"))
         count = np.bincount(group[group >= 0], minlength=len(parents))
         self.sizes_ = Encoder().fit(pd.DataFrame({"siblings": np.append(count, 1), "position": np.append(count, 0)}))
-        counts = pd.DataFrame({CHILDREN: count})
-        counts.attrs["kinds"] = {CHILDREN: "integer"}
-        self.count_.fit(counts, given, make, runs("count"))
+        self.count_.fit(count, given)
         starts, known = self._starts(rows, parents, given)
         self.first_.fit(starts, known, make, runs("first"))
         later, known = self._later(rows, given)
@@ -115,7 +112,7 @@ class Siblings:
     def sample(self, parents: Any, given: Features, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
         """(children, the place of each one's parent, its position); rows without parent, as many as in the data, last."""
         n = len(parents)
-        count = self.count_.sample(n, given, dice.derive(seed, "count"))[CHILDREN].to_numpy(dtype=np.int64).clip(0)
+        count = self.count_.sample(n, given, dice.derive(seed, "count"))
         alone = round(count.sum() * self.alone_ / (1 - self.alone_)) if self.alone_ < 1 else 0
         size = np.concatenate([count, np.ones(alone, dtype=np.int64)])
         owner = np.concatenate([np.arange(n), np.full(alone, -1)])
@@ -182,8 +179,7 @@ class Siblings:
         """log p(all children | parent) of each parent, (parents,), nats; rows without parent count nowhere."""
         frame, group = frame[group >= 0].reset_index(drop=True), group[group >= 0]
         total = np.zeros(len(parents))
-        count = pd.DataFrame({CHILDREN: np.bincount(group, minlength=len(parents))})
-        total += self.count_.log_prob(count, given)
+        total += self.count_.log_prob(np.bincount(group, minlength=len(parents)), given)
         if not len(frame):
             return total
         rows = Rows(frame, group, None if self.clock_ is None else self.clock_.ticks(frame))
@@ -198,9 +194,10 @@ class Siblings:
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the models below a folder; the rest as JSON is given back."""
-        parts = {name: getattr(self, f"{name}_").save(folder / name) for name in ("count", "first", "next")}
+        parts = {name: getattr(self, f"{name}_").save(folder / name) for name in ("first", "next")}
         clock = None if self.clock_ is None else vars(self.clock_)
-        return {"parts": parts, "names": self.names_, "same": self.same_, "clock": clock, "alone": self.alone_,
+        state = {"names": self.names_, "same": self.same_, "clock": clock, "alone": self.alone_}
+        return state | {"parts": parts, "count": vars(self.count_),
                 "encoder": vars(self.encoder_), "sizes": vars(self.sizes_)}  # fmt: skip
 
     @classmethod
@@ -209,7 +206,15 @@ class Siblings:
         parts: dict[str, Any] = {f"{name}_": Part.load(folder / name, part) for name, part in state["parts"].items()}
         clock = None if state["clock"] is None else Clock(**state["clock"])
         encoders: dict[str, Any] = {"encoder_": Encoder(**state["encoder"]), "sizes_": Encoder(**state["sizes"])}
-        return cls(**parts, **encoders, names_=state["names"], same_=state["same"], clock_=clock, alone_=state["alone"])
+        return cls(
+            **parts,
+            **encoders,
+            count_=Counts(**state["count"]),
+            names_=state["names"],
+            same_=state["same"],
+            clock_=clock,
+            alone_=state["alone"],
+        )
 
 
 _ROW, _PLACE = "(row)", "(place)"

@@ -135,7 +135,7 @@ class Tables:
             matching = Matching(columns, parent)
             places = link(frame, columns, frames[parent], self.keys_.of(parent).key)
             elder = columns_of(frames[parent], self.laws_[parent].own)
-            expected = matching.fit(body, places, elder, told[parent], make, runs(f"match-{len(law.matchings)}"))
+            expected = matching.fit(body, places, elder, told[parent])
             body = _beside_each_other(body, expected)
             law.matchings.append(matching)
         parent = table.parents[main]
@@ -329,7 +329,7 @@ def _saved(law: Law, folder: Path) -> dict[str, Any]:
     state = dict(vars(law))
     state["root"] = None if law.root is None else law.root.save(folder / "rows")
     state["siblings"] = None if law.siblings is None else law.siblings.save(folder)
-    state["matchings"] = [m.save(folder / f"match-{i}") for i, m in enumerate(law.matchings)]
+    state["matchings"] = [m.save() for m in law.matchings]
     return state | {"encoder": vars(law.encoder)}
 
 
@@ -338,7 +338,7 @@ def _loaded(state: dict[str, Any], folder: Path) -> Law:
     law = Law(**fields)
     law.root = None if state["root"] is None else Part.load(folder / "rows", state["root"])
     law.siblings = None if state["siblings"] is None else Siblings.load(folder, state["siblings"])
-    law.matchings = [Matching.load(folder / f"match-{i}", m) for i, m in enumerate(state["matchings"])]
+    law.matchings = [Matching.load(m) for m in state["matchings"]]
     return law
 
 
