@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 import torch
@@ -13,8 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from genus import dice
+from genus.data.stream import Chunks, opened
 from genus.errors import UsageError
-from genus.maths.quantise import drawn
+from genus.maths.quantise import Packed, drawn
+from genus.maths.statistics import Statistics
+from genus.maths.within import Within
 from genus.model import Model
 
 
@@ -236,6 +241,53 @@ class Partial(Model):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
+class Summable(Model):
+    """The family is fitted by sums over items, so that data can be seen in parts, by several processes, or from a stream."""
+
+    @abstractmethod
+    def _summarize(self, x: Packed, y: Tensor | None) -> Statistics:
+        """The sums of these items under the present parameters."""
+
+    @abstractmethod
+    def _update(self, statistics: Statistics) -> None:
+        """Put the parameters where these sums are likeliest."""
+
+    @final
+    def summarize(self, X: Any, y: Any = None) -> Statistics:
+        """The sufficient statistics of X under the fitted model; those of two parts of the data are added with +.
+
+        X may be `Chunks`, or the path of a table: it is then read chunk by chunk.
+        """
+        check_is_fitted(self, "space_")
+        X = opened(X)
+        with dice.private(dice.derive(self.seed, "summarize")), torch.no_grad():
+            if not isinstance(X, Chunks):
+                return self._summarize(*self._packed(X, y))
+            pieces = (self._summarize(*self._packed(chunk)) for chunk in X)
+            return functools.reduce(operator.add, pieces)
+
+    @final
+    def update(self, statistics: Statistics) -> Self:
+        """The model refitted to these sums: one M-step of a mixture, all the tables of a network, every frequency of marginals.
+
+        What the sums were taken relative to stays: the codec, the bins, the graph. So `summarize` on halves of the data in two
+        processes, + and `update` give what one process gives that sees them all.
+        """
+        check_is_fitted(self, "space_")
+        self._update(statistics)
+        return self
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Constrained(Model):
+    """The family draws records under restrictions: `sample(n, given=…)` takes sets and ranges too, and rules are kept exactly."""
+
+    @abstractmethod
+    def _sample_within(self, n: int, within: Within, y: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(x (n, cells), log P(the restriction) of each item (n,), −∞ where an item came to a dead end)."""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class Conditional(Model):
     """The family's hooks use y: `fit(X, y)` and `sample(n, y=…)` mean something."""
 
@@ -257,7 +309,7 @@ class Stepwise(Model):
             return [self.codec_.unpack(frame.cpu(), self.space_) for frame in frames]
 
 
-CAPABILITIES = (Density, Clusters, Bound, Estimate, Energy, Latent, Partial, Conditional, Stepwise)
+CAPABILITIES = (Density, Clusters, Bound, Estimate, Energy, Latent, Partial, Summable, Constrained, Conditional, Stepwise)
 
 
 def capabilities(family: type[Model]) -> tuple[str, ...]:

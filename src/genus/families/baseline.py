@@ -9,11 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genus.capability import Conditional, Density, Partial
+from genus.capability import Conditional, Density, Partial, Summable
 from genus.errors import DataError, UsageError
 from genus.maths.groups import group_index, groups_of
 from genus.maths.normal import complete_normal, log_normal, moments, shrink
 from genus.maths.quantise import Packed, drawn
+from genus.maths.statistics import Statistics
+from genus.maths.stored import Stored, blocks
 from genus.space import AnySpace, Record
 from genus.train.run import Run
 
@@ -51,7 +53,7 @@ class Resample(Conditional):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Marginals(Density, Partial, Conditional):
+class Marginals(Density, Partial, Summable, Conditional):
     """Independent entries, each with its own empirical distribution: p(x) = ∏ᵢ pᵢ(xᵢ).
 
     Discrete entries have smoothed frequencies. Real entries have a histogram whose edges lie near the
@@ -79,32 +81,50 @@ class Marginals(Density, Partial, Conditional):
             raise UsageError(f"bins must be 1 or more and smoothing positive, not {self.bins} and {self.smoothing}.")
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
-        self.keys_, group = groups_of(y, len(x))
-        data = drawn(x).reshape(len(x), -1)
-        if self.space_.discrete:
-            levels = _levels(self.space_)
-        else:
+        self.keys_ = groups_of(y, 0 if y is None else len(x))[0]
+        data = x if isinstance(x, Stored) else drawn(x)
+        if not self.space_.discrete:
             self._place_edges(data, self.bins or max(2, round(2 * (len(data) / len(self.keys_)) ** (1 / 3))))
-            levels = torch.full((data.shape[1],), self.edges_.shape[1] - 1)
-        counts = torch.zeros(len(self.keys_), data.shape[1], int(levels.max()))
-        entry = torch.arange(data.shape[1])
-        for rows, mine in zip(data.split(4096), group.split(4096), strict=True):
-            alive = self._alive(rows).float()
-            counts.index_put_((mine[:, None].expand_as(alive), entry.expand_as(alive), self._codes(rows)), alive, accumulate=True)
+        self._update(self._summarize(data, y))
+
+    @property
+    def _sizes(self) -> Tensor:
+        """How many levels or bins each entry has, (entries,)."""
+        return _levels(self.space_) if self.space_.discrete else torch.full((len(self.edges_),), self.edges_.shape[1] - 1)
+
+    def _summarize(self, x: Packed, y: Tensor | None) -> Statistics:
+        """How often each entry took each level or fell into each bin, by label, (g, entries, levels)."""
+        levels = self._sizes
+        widest, entry = int(levels.max()), torch.arange(len(levels))
+        counts = torch.zeros(len(self.keys_) * len(levels) * widest, dtype=torch.float64)
+        group, at = group_index(y, self.keys_, 0 if y is None else len(x)), 0
+        for piece in blocks(x):
+            rows = piece.reshape(len(piece), -1)
+            place = entry * widest + self._codes(rows)
+            if y is not None:
+                place = place + group[at : at + len(rows), None] * (len(levels) * widest)
+            alive = None if getattr(self.space_, "end", None) is None else self._alive(rows).double().flatten()
+            counts += torch.bincount(place.flatten(), alive, minlength=len(counts))
+            at += len(rows)
+        return Statistics({"count": counts.view(len(self.keys_), len(levels), widest)})
+
+    def _update(self, statistics: Statistics) -> None:
+        """Frequencies, smoothed."""
+        counts, levels = statistics.sums["count"], self._sizes
         share = self.smoothing / levels[:, None]
         p = (counts + share) * (torch.arange(counts.shape[2]) < levels[:, None])
-        self.log_p_ = (p / p.sum(2, keepdim=True)).log()
+        self.log_p_ = (p / p.sum(2, keepdim=True)).log().float()
 
-    def _place_edges(self, data: Tensor, bins: int) -> None:
+    def _place_edges(self, data: Tensor | Stored, bins: int) -> None:
         """Edges one tenth of the way from the quantiles to an even grid, so that no bin is empty of width."""
-        some = data[torch.randperm(len(data))[:16384]].double()
+        some = data[torch.randperm(len(data))[:16384]].reshape(-1, self.space_.size).double()
         q = torch.linspace(0, 1, bins + 1, dtype=torch.float64)[:, None]
         ordered = some.sort(0).values
-        low, high = data.min(0).values.double(), data.max(0).values.double()
+        low, high, self.centre_, spread = _ends(data)
         edges = 0.9 * ordered[(q[:, 0] * (len(some) - 1)).round().long()] + 0.1 * (low + q * (high - low))
         edges[0], edges[-1] = low, high
         self.edges_ = edges.T.contiguous()
-        self.centre_, self.spread_ = data.double().mean(0), 2 * data.double().std(0, correction=0).clamp_min(1e-6)
+        self.spread_ = 2 * spread.clamp_min(1e-6)
 
     def _codes(self, x: Tensor) -> Tensor:
         if self.space_.discrete:
@@ -240,3 +260,16 @@ def _levels(space: AnySpace) -> Tensor:
     if isinstance(space, Record):
         return torch.tensor([cell.levels for _, cell in space.fields])
     return torch.full((space.size,), space.levels)
+
+
+def _ends(x: Tensor | Stored) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Least, greatest, mean and standard deviation of every entry, (d,) each, in one reading."""
+    origin = x[slice(0, 1)].reshape(-1).double()
+    low, high, first, second = origin.clone(), origin.clone(), torch.zeros_like(origin), torch.zeros_like(origin)
+    for piece in blocks(x):
+        rows = piece.reshape(len(piece), -1).double()
+        low, high = torch.minimum(low, rows.amin(0)), torch.maximum(high, rows.amax(0))
+        first += (rows - origin).sum(0)
+        second += (rows - origin).square().sum(0)
+    mean = first / len(x)
+    return low, high, origin + mean, (second / len(x) - mean.square()).clamp_min(0).sqrt()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -12,23 +13,26 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from genus.capability import Conditional, Density, Partial
+from genus.capability import Conditional, Density, Partial, Summable
 from genus.errors import DataError, UsageError, nearest
 from genus.maths.graphs import topological
 from genus.maths.groups import group_index, groups_of
 from genus.maths.network import Network
-from genus.maths.ordered import by_rows, grouped
+from genus.maths.ordered import by_rows, grouped, point, towards
 from genus.maths.quantise import Packed, drawn
 from genus.maths.scores import Scores
+from genus.maths.statistics import Statistics
+from genus.maths.stored import Stored, blocks
 from genus.maths.structure import Rules, climb, tree
 from genus.space import Record, Space
 from genus.train.run import Run
 
+SEARCHED = 200_000  # rows of data on disk that the graph is searched on
 WIDE = 100  # variables above which the structure is a tree unless asked otherwise
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class BayesianNetwork(Density, Partial, Conditional):
+class BayesianNetwork(Density, Partial, Summable, Conditional):
     """A directed graph of discrete cells: p(x) = ∏ᵢ p(xᵢ | parents of i), each factor a table of counts.
 
     The graph is searched for, or given. Cells of ordered levels (bins of a number) enter it in a few groups of about equal mass;
@@ -95,42 +99,96 @@ class BayesianNetwork(Density, Partial, Conditional):
     # -- fitting ------------------------------------------------------------------------------------------
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
-        data = drawn(x).reshape(len(x), -1).long()
-        self._nets = {}
-        self.keys_, label = groups_of(y, len(data))
+        data = x if isinstance(x, Stored) else drawn(x)
+        self.keys_ = groups_of(y, 0 if y is None else len(x))[0]
         self._place(data)
-        states = self._states(data)
-        sizes = [len(w) for w in self.within_]
+        sizes = [len(g) for g in self.within_]
+        some = data if isinstance(data, Tensor) else data[torch.randperm(len(data))[:SEARCHED]]
+        states = self._states(some.reshape(len(some), -1).long())
         self.parents_ = [list(above) for above in self._search(states, sizes)]
         self._limit(sizes)
-        self.tables_ = [self._table(i, states, sizes, label) for i in range(len(sizes))]
+        self._update(self._summarize(data, y))
 
-    def _place(self, data: Tensor) -> None:
+    def _place(self, data: Tensor | Stored) -> None:
         """Which cells are variables, and how their levels are grouped."""
         spaces = _cells(self.space_)
         self.fine_cells_ = [[i, i - 1] for i, (name, _) in enumerate(spaces) if i and name.startswith(f"{spaces[i - 1][0]}/fine")]
         fine = {i for i, _ in self.fine_cells_}
         self.nodes_ = [i for i in range(len(spaces)) if i not in fine]
         bins = self.bins or min(16, max(4, round(len(data) ** 0.25)))
-        self.group_, self.within_ = [], []
-        for i in self.nodes_:
+        levels = [spaces[i][1].levels for i in self.nodes_]
+        tallies = [torch.zeros(size, dtype=torch.long) for size in levels]
+        for piece in blocks(data):
+            rows = piece.reshape(len(piece), -1).long()
+            for tally, i, size in zip(tallies, self.nodes_, levels, strict=True):
+                tally += torch.bincount(rows[:, i], minlength=size)
+        self.group_ = []
+        for i, counts in zip(self.nodes_, tallies, strict=True):
             space = spaces[i][1]
-            counts = torch.bincount(data[:, i], minlength=space.levels)
             few = space.kind != "levels" or space.levels <= bins
-            group = torch.arange(space.levels) if few else grouped(counts, bins, alone=space.missing)
-            p = counts + max(self.smoothing, 1e-9) / space.levels
-            table = torch.zeros(int(group.max()) + 1, space.levels, dtype=torch.float64)
-            table[group, torch.arange(space.levels)] = p.double()
-            self.group_.append(group)
-            self.within_.append(table / table.sum(1, keepdim=True))
-        self.fine_ = [self._fine_table(data, i, host, spaces) for i, host in self.fine_cells_]
+            self.group_.append(torch.arange(space.levels) if few else grouped(counts, bins, alone=space.missing))
+        self.within_ = [torch.zeros(int(g.max()) + 1, len(g), dtype=torch.float64) for g in self.group_]
 
-    def _fine_table(self, data: Tensor, i: int, host: int, spaces: Sequence[tuple[str, Space]]) -> Tensor:
-        """p(second cell | first cell), (levels, levels)."""
-        rows, r = spaces[host][1].levels, spaces[i][1].levels
-        counts = torch.bincount(data[:, host] * r + data[:, i], minlength=rows * r).view(rows, r)
-        p = counts.double() + max(self.smoothing, 1e-9) / r
-        return p / p.sum(1, keepdim=True)
+    # -- sums over items ----------------------------------------------------------------------------------
+
+    def _summarize(self, x: Packed, y: Tensor | None) -> Statistics:
+        """How often each level, each second cell given its first, and each state of a variable given its parents' occurred."""
+        spaces, g = _cells(self.space_), len(self.keys_)
+        sums = {f"level {k}": torch.zeros(w.shape[1], dtype=torch.long) for k, w in enumerate(self.within_)}
+        for k, (i, host) in enumerate(self.fine_cells_):
+            sums[f"fine {k}"] = torch.zeros(spaces[host][1].levels * spaces[i][1].levels, dtype=torch.long)
+        for k, rows in enumerate(self._rows):
+            sums[f"state {k}"] = torch.zeros(g * rows * len(self.within_[k]), dtype=torch.long)
+        label, at = group_index(y, self.keys_, 0 if y is None else len(x)), 0
+        for piece in blocks(x):
+            data = piece.reshape(len(piece), -1).long()
+            mine = 0 if y is None else label[at : at + len(data)]
+            at += len(data)
+            for name, index in self._tallied(data, mine, spaces):
+                sums[name] += torch.bincount(index, minlength=len(sums[name]))
+        return Statistics(sums)
+
+    def _tallied(self, data: Tensor, label: Tensor | int, spaces: Sequence[tuple[str, Space]]) -> Iterator[tuple[str, Tensor]]:
+        """(name of a count, the entry of it that each row adds one to)."""
+        states = [group[data[:, i]] for i, group in zip(self.nodes_, self.group_, strict=True)]
+        for k, i in enumerate(self.nodes_):
+            yield f"level {k}", data[:, i]
+            row = torch.zeros(len(data), dtype=torch.long)
+            for p in self.parents_[k]:
+                row = row * len(self.within_[p]) + states[p]
+            yield f"state {k}", (label * self._rows[k] + row) * len(self.within_[k]) + states[k]
+        for k, (i, host) in enumerate(self.fine_cells_):
+            yield f"fine {k}", data[:, host] * spaces[i][1].levels + data[:, i]
+
+    @property
+    def _rows(self) -> list[int]:
+        """How many states the parents of each variable have together."""
+        return [math.prod(len(self.within_[p]) for p in above) for above in self.parents_]
+
+    def _update(self, statistics: Statistics) -> None:
+        """Tables from counts, smoothed towards the cell's frequencies, a label's towards all labels'."""
+        sums, g, spaces = statistics.sums, len(self.keys_), _cells(self.space_)
+        self._nets = {}
+        self.tables_, within = [], []
+        for k, (group, above) in enumerate(zip(self.group_, self.parents_, strict=True)):
+            levels = sums[f"level {k}"]
+            table = torch.zeros_like(self.within_[k])
+            table[group, torch.arange(len(group))] = levels.double() + max(self.smoothing, 1e-9) / len(group)
+            within.append(table / table.sum(1, keepdim=True))
+            shape, r = [len(self.within_[p]) for p in above], len(table)
+            self.tables_.append(self._table(sums[f"state {k}"].double().view(g, -1, r)).view(g, *shape, r))
+        self.within_ = within
+        self.fine_ = []
+        for k, (i, host) in enumerate(self.fine_cells_):
+            p = sums[f"fine {k}"].double().view(spaces[host][1].levels, -1) + max(self.smoothing, 1e-9) / spaces[i][1].levels
+            self.fine_.append(p / p.sum(1, keepdim=True))
+
+    def _table(self, counts: Tensor) -> Tensor:
+        """Probabilities from counts (labels, parents' states, states)."""
+        r = counts.shape[-1]
+        alone = counts.sum((0, 1)) + max(self.smoothing, 1e-9) / r
+        table = towards(counts.sum(0), alone / alone.sum(), self.smoothing)[None]
+        return towards(counts, table, self.smoothing) if len(counts) > 1 else table
 
     def _states(self, data: Tensor) -> Tensor:
         """The variables' states, (n, variables)."""
@@ -183,21 +241,6 @@ class BayesianNetwork(Density, Partial, Conditional):
                     f"The table of {self._names[i]!r} and its {len(above)} parents has {entries:,} entries: "
                     "give it fewer parents or bins."
                 )
-
-    def _table(self, i: int, states: Tensor, sizes: list[int], label: Tensor) -> Tensor:
-        """(g, parents' states …, states): counts, smoothed towards the cell's frequencies, a label's towards all labels'."""
-        shape, r, g = [sizes[p] for p in self.parents_[i]], sizes[i], len(self.keys_)
-        row = torch.zeros(len(states), dtype=torch.long)
-        for p, size in zip(self.parents_[i], shape, strict=True):
-            row = row * size + states[:, p]
-        rows = int(np.prod(shape, dtype=np.int64))
-        index = (label * rows + row) * r + states[:, i]
-        counts = torch.bincount(index, minlength=g * rows * r).double().view(g, rows, r)
-        alone = counts.sum((0, 1)) + max(self.smoothing, 1e-9) / r
-        table = _towards(counts.sum(0), alone / alone.sum(), self.smoothing)[None]
-        if g > 1:
-            table = _towards(counts, table, self.smoothing)
-        return table.view(g, *shape, r)
 
     # -- the network --------------------------------------------------------------------------------------
 
@@ -252,13 +295,13 @@ class BayesianNetwork(Density, Partial, Conditional):
             if known[i]:
                 state, level = int(self.group_[k][x[i]]), int(x[i])
                 twin.parents_[k] = []
-                twin.tables_[k] = _point(self.tables_[k].shape[-1], state).expand(len(self.keys_), -1)
+                twin.tables_[k] = point(self.tables_[k].shape[-1], state).expand(len(self.keys_), -1)
                 twin.within_[k] = self.within_[k].clone()
-                twin.within_[k][state] = _point(self.within_[k].shape[1], level)
+                twin.within_[k][state] = point(self.within_[k].shape[1], level)
         for k, (i, host) in enumerate(self.fine_cells_):
             if known[host]:
                 twin.fine_[k] = self.fine_[k].clone()
-                twin.fine_[k][x[host]] = _point(self.fine_[k].shape[1], int(x[i]))
+                twin.fine_[k][x[host]] = point(self.fine_[k].shape[1], int(x[i]))
         return twin
 
     def most_probable(self, X: Any, y: Any = None) -> Any:
@@ -343,18 +386,6 @@ class BayesianNetwork(Density, Partial, Conditional):
 def _cells(space: Any) -> Sequence[tuple[str, Space]]:
     """(name, space) of every entry of an item."""
     return space.fields if isinstance(space, Record) else [(str(i), space) for i in range(space.size)]
-
-
-def _towards(counts: Tensor, p: Tensor, weight: float) -> Tensor:
-    """Rows of counts as probabilities after `weight` pseudo-observations of p; p itself where nothing was counted."""
-    total = counts.sum(-1, keepdim=True)
-    mixed = (counts + weight * p) / (total + weight).clamp_min(1e-300)
-    return torch.where(total > 0, mixed, p.expand_as(counts))
-
-
-def _point(size: int, at: int) -> Tensor:
-    """All mass on one of `size` values."""
-    return torch.eye(size, dtype=torch.float64)[at]
 
 
 def _column(frame: Any, name: str) -> Any:

@@ -9,23 +9,26 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from genus.capability import Conditional, Density, Partial
+from genus.capability import Conditional, Density, Partial, Summable
 from genus.errors import DataError, UsageError
 from genus.maths.groups import group_index, groups_of
 from genus.maths.kmeans import lloyd, nearest, seeds
-from genus.maths.mixing import Mixture, expectation, hard_moments, maximisation
+from genus.maths.mixing import Mixture, Moments, expectation, hard_moments, maximisation
 from genus.maths.normal import complete_normal
 from genus.maths.quantise import Packed, drawn
+from genus.maths.statistics import Statistics
+from genus.maths.stored import Mapped, Stored, blocks
 from genus.train.expect import Watch, expect
 from genus.train.identity import identity
 from genus.train.run import Run
 
 COUNTS = (1, 2, 4, 8, 16, 32)  # components tried when the user names none
 TRIED_ON = 10_000
+ON_DISK = 200_000  # rows of data on disk that the start is made from
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class GaussianMixture(Density, Partial, Conditional):
+class GaussianMixture(Density, Partial, Summable, Conditional):
     """A mixture of normals: p(x) = Σₖ wₖ N(x | μₖ, Σₖ).
 
     The E-step gives every item its posterior over components, the M-step refits each component to its
@@ -85,19 +88,27 @@ class GaussianMixture(Density, Partial, Conditional):
     # -- fitting ------------------------------------------------------------------------------------------
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
-        data = drawn(x).reshape(len(x), -1).double()
-        if self._full and data.shape[1] > 4096:
-            raise DataError(
-                f"An item has {data.shape[1]} entries, too many (over 4096) for full covariances: set covariance='diag'."
-            )
-        self.centre_, self.scale_ = data.mean(0), data.std(0, correction=0).clamp_min(1e-9)
-        data = ((data - self.centre_) / self.scale_).to(torch.float64 if self.dtype == "float64" else torch.float32)
-        self.keys_, group = groups_of(y, len(data))
+        size = self.space_.size
+        if self._full and size > 4096:
+            raise DataError(f"An item has {size} entries, too many (over 4096) for full covariances: set covariance='diag'.")
+        x = x if isinstance(x, Stored) else drawn(x)
+        self.centre_, self.scale_ = _spread(x)
+        data = self._standardised(x)
+        self.keys_, group = groups_of(y, 0 if y is None else len(x))
         fitted, watch, labels = [], Watch(self.minutes), len(self.keys_)
         for g in range(labels):
-            mine = data[group == g] if labels > 1 else data
+            mine = data[(group == g).nonzero()[:, 0]] if labels > 1 else data
             fitted.append(self._fit_one(mine, run, watch, labels - g))
         self._keep(fitted)
+
+    def _standardised(self, x: Tensor | Stored) -> Tensor | Mapped:
+        """x as rows about `centre_` in units of `scale_`, undone when it is read from disk."""
+        kind = torch.float64 if self.dtype == "float64" else torch.float32
+
+        def change(rows: Tensor) -> Tensor:
+            return ((rows.reshape(len(rows), -1).double() - self.centre_) / self.scale_).to(kind)
+
+        return change(x) if isinstance(x, Tensor) else Mapped(x, change)
 
     @property
     def _full(self) -> bool:
@@ -107,7 +118,7 @@ class GaussianMixture(Density, Partial, Conditional):
     def _prior(self) -> float:
         return self.regularise * (len(self.centre_) if self._full else 1)
 
-    def _fit_one(self, x: Tensor, run: Run, watch: Watch, labels: int) -> Mixture:
+    def _fit_one(self, x: Tensor | Mapped, run: Run, watch: Watch, labels: int) -> Mixture:
         """The mixture of one label's rows, in an equal share of the time for the labels still to fit."""
         k = self.components if self.means is None else len(self.means)
         if k is not None and k > len(x):
@@ -124,7 +135,7 @@ class GaussianMixture(Density, Partial, Conditional):
         assert mixture is not None
         return mixture
 
-    def _choose_count(self, x: Tensor, run: Run, watch: Watch) -> int:
+    def _choose_count(self, x: Tensor | Mapped, run: Run, watch: Watch) -> int:
         """The number of components with the least Schwarz criterion −2 log L + p log n on some of the rows."""
         rows = x[torch.randperm(len(x))[: max(1000, min(TRIED_ON, 10**9 // x.shape[1] ** 2))]]
         best, chosen, worse = math.inf, 1, 0
@@ -147,8 +158,9 @@ class GaussianMixture(Density, Partial, Conditional):
         matrix = d * (d + 1) // 2
         return k - 1 + k * d + {"full": k * matrix, "tied": matrix, "diag": k * d, "spherical": k}[self.covariance]
 
-    def _start(self, x: Tensor, k: int) -> Mixture:
-        """Every row given to its nearest first mean, then one M-step."""
+    def _start(self, x: Tensor | Mapped, k: int) -> Mixture:
+        """Every row (of data on disk, some) given to its nearest first mean, then one M-step."""
+        x = x if isinstance(x, Tensor) else x[torch.randperm(len(x))[:ON_DISK]]
         if self.means is not None:
             means = drawn(self.codec_.pack(self.means, self.space_)).reshape(k, -1).double()
             means = ((means - self.centre_) / self.scale_).to(x.dtype)
@@ -164,7 +176,7 @@ class GaussianMixture(Density, Partial, Conditional):
         return {"auto": None, "float32": torch.float32, "float64": torch.float64}[self.dtype]
 
     def _climb(
-        self, x: Tensor, mixture: Mixture, run: Run, steps: int, seconds: float | None
+        self, x: Tensor | Mapped, mixture: Mixture, run: Run, steps: int, seconds: float | None
     ) -> tuple[Mixture, list[dict[str, Any]]]:
         """EM from `mixture` until it gains less than `tol`."""
 
@@ -197,6 +209,46 @@ class GaussianMixture(Density, Partial, Conditional):
             size = len(m.mean)
             self.log_weight_[i, :size], self.mean_[i, :size], self.covariance_[i, :size] = m.log_weight, m.mean, m.covariance
 
+    # -- sums over items ----------------------------------------------------------------------------------
+
+    def _summarize(self, x: Packed, y: Tensor | None) -> Statistics:
+        """Each label's Σ 1, Σ log p and, under the responsibilities, Σ r, Σ r x, Σ r x xᵀ: an E-step."""
+        data = self._standardised(x if isinstance(x, Stored) else drawn(x))
+        group = None if y is None else group_index(y, self.keys_, len(x))
+        sums = {
+            "items": torch.zeros(len(self.keys_), dtype=torch.float64),
+            "log_prob": torch.zeros(len(self.keys_), dtype=torch.float64),
+            "count": torch.zeros_like(self.log_weight_),
+            "first": torch.zeros_like(self.mean_),
+            "second": torch.zeros_like(self.covariance_),
+        }
+        for g, mixture in enumerate(self._fitted):
+            mine = data if group is None else data[(group == g).nonzero()[:, 0]]
+            if len(mine):
+                value, moments = expectation(mine, mixture, dtype=self._arithmetic)
+                k = len(mixture.mean)
+                sums["items"][g] = len(mine)
+                sums["log_prob"][g] = len(mine) * (value - float(self.scale_.log().sum()))
+                for name in ("count", "first", "second"):
+                    sums[name][g, :k] = getattr(moments, name)
+        return Statistics(sums)
+
+    def _update(self, statistics: Statistics) -> None:
+        """One M-step; a label that the sums saw nothing of stays as it is."""
+        items, count, first, second = (statistics.sums[name] for name in ("items", "count", "first", "second"))
+        fitted = self._fitted
+        for g, k in enumerate(len(m.mean) for m in fitted):
+            if items[g] > 0:
+                moments = Moments(count[g, :k], first[g, :k], second[g, :k])
+                fitted[g] = maximisation(moments, self.covariance, self._prior)
+        self._keep(fitted)
+
+    @property
+    def _fitted(self) -> list[Mixture]:
+        """Each label's mixture, without the components of no weight."""
+        kept = [w > -torch.inf for w in self.log_weight_]
+        return [Mixture(self.log_weight_[g, i], self.mean_[g, i], self.covariance_[g, i]) for g, i in enumerate(kept)]
+
     # -- the verbs' hooks ---------------------------------------------------------------------------------
 
     def _mixtures(self, y: Tensor | None, n: int) -> list[tuple[Tensor, Mixture]]:
@@ -227,3 +279,18 @@ class GaussianMixture(Density, Partial, Conditional):
             z[rows] = complete_normal(z[rows], mask[rows], weight, mixture.mean, matrices)
         filled = (z * self.scale_ + self.centre_).reshape(x.shape).float()
         return torch.where(known, x, filled)
+
+
+def _spread(x: Tensor | Stored) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of every entry, (d,) each; data on disk are read once."""
+    if isinstance(x, Tensor):
+        rows = x.reshape(len(x), -1).double()
+        return rows.mean(0), rows.std(0, correction=0).clamp_min(1e-9)
+    origin = x[slice(0, 1)].reshape(-1).double()
+    first, second = torch.zeros_like(origin), torch.zeros_like(origin)
+    for piece in blocks(x):
+        rows = piece.reshape(len(piece), -1).double() - origin
+        first += rows.sum(0)
+        second += rows.square().sum(0)
+    mean = first / len(x)
+    return origin + mean, (second / len(x) - mean.square()).clamp_min(0).sqrt().clamp_min(1e-9)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from genus.errors import DataError
 from genus.maths.normal import LOG_2PI, log_normal
+from genus.maths.stored import Mapped, blocks
 
 WIDE = 64  # entries above which x ⊗ x costs more than whitening by each component
 BLOCK = 2048  # rows whose features stay in the cache
@@ -75,10 +76,11 @@ def collapsed(k: int) -> DataError:
     return DataError(f"Component {k} of the mixture collapsed onto too few items: raise regularise or lower components.")
 
 
-def expectation(x: Tensor, mixture: Mixture, *, dtype: torch.dtype | None = None) -> tuple[float, Moments]:
+def expectation(x: Tensor | Mapped, mixture: Mixture, *, dtype: torch.dtype | None = None) -> tuple[float, Moments]:
     """Mean log-likelihood an item of x (n, d), and the moments under the responsibilities (E-step).
 
-    `dtype` None computes in single precision unless a component is so narrow that digits would be lost.
+    x may be read from disk, block by block. `dtype` None computes in single precision unless a component is so narrow that
+    digits would be lost.
 
     Reference: A. Dempster, N. Laird and D. Rubin 1977, Maximum likelihood from incomplete data via the EM
     algorithm, https://doi.org/10.1111/j.2517-6161.1977.tb01600.x
@@ -93,7 +95,7 @@ def expectation(x: Tensor, mixture: Mixture, *, dtype: torch.dtype | None = None
     total = torch.zeros(weights.shape, dtype=torch.float64)
     phi = torch.ones(weights.shape[1], BLOCK, dtype=dtype)
     loglik = 0.0
-    for rows in x.split(BLOCK):
+    for rows in (rows for piece in blocks(x) for rows in piece.split(BLOCK)):
         features = phi[:, : len(rows)]
         featurise(rows.to(dtype).T.contiguous(), features, mixture.full)
         value, share = responsibilities(weights @ features)
@@ -155,7 +157,7 @@ def responsibilities(log_joint: Tensor) -> tuple[float, Tensor]:
     return value, share.div_(total)
 
 
-def _expectation_wide(x: Tensor, mixture: Mixture) -> tuple[float, Moments]:
+def _expectation_wide(x: Tensor | Mapped, mixture: Mixture) -> tuple[float, Moments]:
     """The same where x ⊗ x would be too long: each component whitens the rows."""
     k, d = mixture.mean.shape
     factor = mixture.factor()
@@ -164,7 +166,7 @@ def _expectation_wide(x: Tensor, mixture: Mixture) -> tuple[float, Moments]:
     mean = mixture.mean.float()
     sums = Moments(torch.zeros(k).double(), torch.zeros(k, d).double(), torch.zeros(k, d, d).double())
     loglik = 0.0
-    for rows in x.float().split(4096):
+    for rows in (rows for piece in blocks(x) for rows in piece.float().split(4096)):
         log_p = torch.stack([((rows - m) @ w.T).square().sum(1) for m, w in zip(mean, white, strict=True)])
         value, share = responsibilities(start[:, None] - 0.5 * log_p)
         loglik += value

@@ -40,3 +40,15 @@ def by_rows(table: Tensor, row: Tensor) -> Tensor:
     ladder = (cdf + torch.arange(len(cdf))[:, None]).flatten()
     u = torch.rand(len(row), dtype=torch.float64)
     return (torch.searchsorted(ladder, u + row, right=True) - row * (r - 1)).clamp(0, r - 1)
+
+
+def towards(counts: Tensor, p: Tensor, weight: float) -> Tensor:
+    """Rows of counts as probabilities after `weight` pseudo-observations of p; p itself where nothing was counted."""
+    total = counts.sum(-1, keepdim=True)
+    mixed = (counts + weight * p) / (total + weight).clamp_min(1e-300)
+    return torch.where(total > 0, mixed, p.expand_as(counts))
+
+
+def point(size: int, at: int) -> Tensor:
+    """All mass on one of `size` values."""
+    return torch.eye(size, dtype=torch.float64)[at]
