@@ -9,11 +9,12 @@ from sklearn.utils.validation import validate_data
 from genus.data.array import ArrayCodec, checked_array
 from genus.data.codec import Codec
 from genus.data.image import ImageCodec, is_images
+from genus.data.ratings import RatingsCodec, is_ratings
 from genus.data.table import TableCodec, is_table
 from genus.data.text import TextCodec, is_text
 from genus.errors import DataError, RunError
 
-CODECS: dict[str, type[Codec]] = {c.kind: c for c in (TableCodec, ImageCodec, TextCodec, ArrayCodec)}
+CODECS: dict[str, type[Codec]] = {c.kind: c for c in (TableCodec, ImageCodec, TextCodec, RatingsCodec, ArrayCodec)}
 
 
 def codec_of(X: Any, *, estimator: Any = None, reset: bool = True) -> Codec:
@@ -27,6 +28,8 @@ def codec_of(X: Any, *, estimator: Any = None, reset: bool = True) -> Codec:
     if is_table(X):
         _check_names(X, estimator, reset)
         return TableCodec(X.attrs.get("kinds"), X.attrs.get("schema"))
+    if is_ratings(X):
+        return RatingsCodec()
     if is_text(X):
         return TextCodec()
     if is_images(X):

@@ -13,13 +13,14 @@ import pandas as pd
 
 from genus.data.embedded import EMBEDDED, embedded
 from genus.data.image import is_images
+from genus.data.ratings import is_ratings, ratings_of
 from genus.data.read_array import IDX, checked, content, read_idx, read_npy, read_npz
 from genus.data.read_image import SUFFIXES, read_folder, resized
 from genus.data.read_text import read_text
 from genus.data.text import is_text
 from genus.errors import DataError, UsageError, nearest
 
-KINDS = ("table", "image", "text", "lines", "array")
+KINDS = ("table", "image", "text", "lines", "array", "ratings")
 TABLES = (".csv", ".tsv", ".tab", ".data", ".parquet", ".pq")
 
 
@@ -75,7 +76,8 @@ def load(
     source: an embedded name (`genus data` lists them); a file (.csv .tsv .parquet .npy .npz .txt, also .gz; idx
         images); a folder of images, whose sub-folders are labels; 'hf:owner/name' or 'hf:FOLDER' through `datasets`;
         or a DataFrame, array, str or list of str.
-    kind: 'table', 'image', 'array', 'text' (one running text) or 'lines' (one item a line), to overrule the guess.
+    kind: 'table', 'image', 'array', 'text' (one running text), 'lines' (one item a line) or 'ratings' (user, item,
+        rating), to overrule the guess.
     size: pixels a side, or (height, width), to resize images to; they are cut to its proportions about their middle.
     labels: the column of a table that is y, or labels (n,). time: the column of a table that holds times.
     window: entries of a window, where one long array or text is to be cut into items. schema: what a table's columns
@@ -157,6 +159,9 @@ def _read_file(path: Path, kind: str | None) -> tuple[Any, Any]:
 def _as_kind(data: Dataset, kind: str | None) -> Dataset:
     """The dataset with X in the type of its kind."""
     X = data.X
+    if is_ratings(X) or (kind == "ratings" and isinstance(X, pd.DataFrame)):
+        data.X = ratings_of(X) if isinstance(X, pd.DataFrame) else X
+        return _of(data, "ratings", kind)
     if isinstance(X, pd.DataFrame):
         return _of(data, "table", kind)
     if is_text(X):
@@ -259,6 +264,8 @@ hash_rows: Any = pd.util.hash_pandas_object  # pyright: ignore[reportAttributeAc
 
 
 def _hash(hashed: Any, part: Any) -> None:
+    if is_ratings(part):
+        part = part.frame
     if isinstance(part, pd.DataFrame | pd.Series):
         frame = part.to_frame() if isinstance(part, pd.Series) else part
         hashed.update(repr([(str(n), str(t)) for n, t in zip(frame.columns, frame.dtypes, strict=True)]).encode())

@@ -17,6 +17,7 @@ from PIL import Image
 from genus import store
 from genus.data.image import is_images
 from genus.data.picture import grid, scatter, stretched
+from genus.data.ratings import is_ratings
 from genus.data.read_text import written
 from genus.data.text import is_text
 from genus.errors import UsageError, nearest
@@ -41,6 +42,7 @@ def write(X: Any, path: str | Path, *, columns: Any = None) -> None:
 
     Raises UsageError where the ending is unknown or cannot hold X.
     """
+    X = X.frame if is_ratings(X) else X
     folder = str(path).endswith(("/", os.sep))
     path = Path(path)
     ending = next((e for e in sorted(ENDINGS, key=len, reverse=True) if path.name.lower().endswith(e)), "")

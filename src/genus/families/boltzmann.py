@@ -18,7 +18,8 @@ from genus.maths.harmonium import enumerate_log_z
 from genus.maths.quantise import Packed, drawn
 from genus.maths.units import Categories
 from genus.nets.restricted import Restricted
-from genus.nets.visible import closed, packed_items, visible_rows, visible_units
+from genus.nets.visible import closed, packed_items, seen_rows, visible_rows, visible_units
+from genus.space import Record
 from genus.train.ascend import ascend
 from genus.train.recipe import Recipe
 from genus.train.run import Run
@@ -26,6 +27,7 @@ from genus.train.run import Run
 QUICK = 2**23  # numbers an enumeration may touch while training
 GUARD = 1000  # steps between looks at the likelihood
 WATCHED = 500  # items looked at
+SPARSE = 1 / 3  # share of missing cells above which they are unseen instead of a level
 IDLE = ("net", "size", "optimizer", "beta2", "clip", "dropout", "precision")
 
 
@@ -46,6 +48,8 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
     latent: hidden units. method: where the model's side of the gradient comes from: "persistent" chains, "contrastive"
     divergence (chains begun at the batch) or parallel "tempering". sweeps: of Gibbs sampling a step. chains: that are
     kept, as many as a batch has when None. rungs: temperatures of "tempering". centred: take the centred gradient.
+    missing: cells of a record are a "level" of their own, or "unseen" (each item is then a machine over what it shows, by
+    contrastive divergence; no likelihoods): "auto" takes that where over a third of the cells are missing, as in ratings.
     burn: sweeps of a sample or a completion. momentum: of the weights' velocity. lr: of discrete units; real ones take
     three tenths of it.
 
@@ -72,6 +76,7 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
     chains: int | None = None
     rungs: int = 10
     centred: bool = True
+    missing: Literal["auto", "level", "unseen"] = "auto"
     burn: int = 200
     batch: int = 100
     lr: float = 0.1
@@ -98,7 +103,7 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
     # -- items and visible units --------------------------------------------------------------------------
 
     def _build(self) -> None:
-        units, chains = visible_units(self.space_), self.chains or self.batch
+        units, chains = visible_units(self.space_, getattr(self, "unseen_", False)), self.chains or self.batch
         self.net_ = Restricted(
             units, self.latent, chains, method=self.method, rungs=self.rungs, sweeps=self.sweeps, centred=self.centred,
             momentum=self.momentum, decay=self.weight_decay,
@@ -116,6 +121,9 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
     # -- fitting ------------------------------------------------------------------------------------------
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
+        if self._gaps(x):
+            self._fit_seen(drawn(x), run)
+            return
         net = self.net_
         if isinstance(x, Tensor) and self.space_.kind == "binary":
             x = x.to(torch.uint8)
@@ -139,6 +147,66 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
         guard.look(done)
         net.requires_grad_(False)
 
+    def _gaps(self, x: Packed) -> bool:
+        """Whether missing cells are unseen; decided when fitting, and kept."""
+        self.unseen_ = False
+        if not isinstance(self.space_, Record) or self.missing == "level":
+            return False
+        holes = torch.tensor([-1 if cell.missing is None else cell.missing for _, cell in self.space_.fields])
+        self.unseen_ = self.missing == "unseen" or bool((drawn(x) == holes).double().mean() > SPARSE)
+        return self.unseen_
+
+    def _fit_seen(self, x: Tensor, run: Run) -> None:
+        """Contrastive divergence where each item shows only some of the cells."""
+        self._build()
+        net, units = self.net_, self.net_.units
+        assert isinstance(units, Categories)
+        total, count = torch.zeros(units.count), torch.zeros(units.count)
+        for rows in x.split(self.chunk):
+            v, mask = seen_rows(units, rows)
+            total, count = total + v.sum(0), count + mask.sum(0)
+        self.shown_ = count[units.first] / len(x)
+        net.begin((total + 1) / (count + torch.repeat_interleave(units.sizes, units.sizes)))
+        net.weight.data.normal_(0, 0.01)
+
+        def step(x: Tensor, rate: float) -> Tensor:
+            return net.learn_seen(*seen_rows(units, x), rate)
+
+        self.history_ = ascend(net, step, x, recipe=self, run=run, evaluate=self._surprise)
+        net.requires_grad_(False)
+
+    def _surprise(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """−log p of a held-out tenth of the cells that each item shows, given the others, a cell, (n,)."""
+        units = self.net_.units
+        assert isinstance(units, Categories)
+        held = (x < units.sizes) & (torch.rand(x.shape) < 0.1)
+        p = self._predicted(torch.where(held, units.sizes, x)).gather(2, x.clamp(max=units.widest - 1)[..., None])[..., 0]
+        return -(p.clamp_min(1e-9).log() * held).sum(1) / held.sum(1).clamp_min(1)
+
+    def _seen(self, x: Tensor) -> Tensor:
+        """The visible units of what x shows."""
+        units = self.net_.units
+        assert isinstance(units, Categories)
+        return seen_rows(units, x)[0]
+
+    def _predicted(self, x: Tensor) -> Tensor:
+        """p(level of each cell | cells that x shows) by the hidden units' means, (n, cells, levels)."""
+        net, units = self.net_, self.net_.units
+        assert isinstance(units, Categories)
+        p = torch.addmm(net.hidden, self._seen(x), net.weight).sigmoid_()
+        return units.table(torch.addmm(net.visible, p, net.weight.T)).softmax(-1)
+
+    def predictive(self, X: Any) -> Any:
+        """p(level of each cell | what the item shows), (n, cells, levels), of a machine over ratings.
+
+        Raises UsageError where missing cells are a level of their own: complete(X) fills them there.
+        """
+        if not self.unseen_:
+            raise UsageError("predictive wants an RBM fitted with missing='unseen': complete(X) fills missing cells otherwise.")
+        with dice.private(0), torch.no_grad():
+            x = drawn(self._packed_items(X))
+            return torch.cat([self._predicted(rows) for rows in x.split(256)]).numpy()
+
     def _validate(self, x: Tensor, y: Tensor | None) -> Tensor:
         """−log p of held-out items, log Z summed once for all of them."""
         if self._log_z is None:
@@ -148,7 +216,12 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
     # -- the verbs' hooks ---------------------------------------------------------------------------------
 
     def _energy(self, x: Tensor, y: Tensor | None) -> Tensor:
+        self._whole()
         return self.net_.machine.free_energy(self._enter(x)) - self.net_.log_rate.detach().double().sum()
+
+    def _whole(self) -> None:
+        if getattr(self, "unseen_", False):
+            raise UsageError("An RBM with missing='unseen' has another log Z for each set of shown cells, so no likelihoods.")
 
     def partition(self, *, chains: int = 200, steps: int = 2000, seed: int | None = None) -> LogZ:
         """log Z with its standard error, bracket and doubts; kept in `log_z_`, which `log_prob_estimate` reads.
@@ -157,6 +230,7 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
         ----------
         chains: annealed side by side. steps: temperatures. seed: the model's own when None.
         """
+        self._whole()
         net = self.net_
         near = None if net.method == "tempering" else net.chain
         with dice.private(dice.derive(self.seed, "log_z") if seed is None else seed), torch.no_grad():
@@ -190,10 +264,15 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
         return v
 
     def _sample(self, n: int, y: Tensor | None) -> Tensor:
-        return self._leave(self._anneal(self.net_.path.first(n)))
+        x, units = self._leave(self._anneal(self.net_.path.first(n))), self.net_.units
+        if getattr(self, "unseen_", False) and isinstance(units, Categories):
+            x = torch.where(torch.rand(x.shape) < self.shown_, x, units.sizes)
+        return x
 
     def _encode(self, x: Tensor, y: Tensor | None) -> Tensor:
         net = self.net_
+        if getattr(self, "unseen_", False):
+            return torch.addmm(net.hidden, self._seen(x), net.weight).sigmoid_()
         return torch.addmm(net.hidden.double(), self._enter(x).double(), net.weight.double()).sigmoid()
 
     def _decode(self, z: Tensor, y: Tensor | None) -> Tensor:
@@ -206,6 +285,10 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
 
     def _complete(self, x: Tensor, known: Tensor, y: Tensor | None) -> Tensor:
         units, mask = self.net_.units, known.reshape(len(x), -1)
+        if getattr(self, "unseen_", False) and isinstance(units, Categories):
+            h = self._encode(x, None)
+            field = torch.addmm(self.net_.visible, torch.rand_like(h).lt(h).float(), self.net_.weight.T)
+            return torch.where(known, x, units.levels(units.draw(field)))
         if isinstance(units, Categories):
             mask = torch.repeat_interleave(mask, units.sizes, 1)
         v = self._anneal(self._enter(x), mask, closed(self.space_, units.count))

@@ -15,6 +15,7 @@ from genus.maths.units import Normal, Units
 
 SLOW = 0.01  # share of a batch in the running mean of the hidden units
 FIRST_WEIGHT = 0.8  # over √D
+COLD = 2.0  # items added to those that show a unit, so that the first few do not throw it
 FIRST_RATE = 2.0  # of real items: three quarters of their variance are left to the hidden units
 
 Method = Literal["persistent", "contrastive", "tempering"]
@@ -110,6 +111,29 @@ class Restricted(nn.Module):
         if len(self.log_rate):
             self._learn_rate(v, p[:n], lr)
         return self.follow(both, p, n, lr)
+
+    def learn_seen(self, v: Tensor, seen: Tensor, lr: float) -> Tensor:
+        """One step on the batch v (n, D) of which only the units in the mask `seen` count, by contrastive divergence.
+
+        Each item is a machine of its own over what it shows, all with the same weights (R. Salakhutdinov, A. Mnih and
+        G. Hinton 2007, https://doi.org/10.1145/1273496.1273596); a unit's gradient is the mean over the items that show it.
+        """
+        p = torch.addmm(self.hidden, v, self.weight).sigmoid_()
+        model, q = v, p
+        for _ in range(self.sweeps):
+            h = torch.rand_like(q).lt_(q)
+            model = self.units.draw(torch.addmm(self.visible, h, self.weight.t())) * seen
+            q = torch.addmm(self.hidden, model, self.weight).sigmoid_()
+        count = seen.sum(0).clamp_min(1.0)
+        per_unit = lr / (count + COLD)
+        gap = (v.sum(0) - model.sum(0)).mul_(per_unit)
+        push = (v.t() @ p - model.t() @ q).mul_(per_unit[:, None])
+        if self.momentum:
+            push = self.velocity.mul_(self.momentum).add_(push)
+        self.weight.mul_(1 - lr * self.decay).add_(push)
+        self.visible.add_(gap)
+        self.hidden.add_((p - q).mean(0), alpha=lr)
+        return gap.dot(gap)
 
     def _model(self, v: Tensor) -> Tensor:
         """Visible states that stand for the model, after the sweeps of this step."""

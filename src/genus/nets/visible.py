@@ -13,10 +13,10 @@ WIDEST = 2**18  # visible units
 CLOSED = -1e9  # a field no draw survives
 
 
-def visible_units(space: AnySpace) -> Units:
-    """The visible layer of a Space: binary, softmax groups, or normal units."""
+def visible_units(space: AnySpace, unseen: bool = False) -> Units:
+    """The visible layer of a Space: binary, softmax groups, or normal units; `unseen` leaves out the levels for missing."""
     if isinstance(space, Record):
-        units: Units = Categories([cell.levels for _, cell in space.fields])
+        units: Units = Categories([c.levels - (unseen and c.missing is not None) for _, c in space.fields])
     elif space.kind == "real":
         units = Normal(max(space.size, 1))
     else:
@@ -33,6 +33,13 @@ def visible_rows(units: Units, x: Tensor) -> Tensor:
     """Packed items x as visible units (n, D)."""
     flat = x.reshape(len(x), -1)
     return units.one_hot(flat.long()) if isinstance(units, Categories) else flat.float()
+
+
+def seen_rows(units: Categories, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(visible units, mask of those that count), each (n, D), of rows x whose level beyond a cell's last is missing."""
+    held = x < units.sizes
+    mask = torch.repeat_interleave(held, units.sizes, 1).float()
+    return units.one_hot(torch.where(held, x, 0)) * mask, mask
 
 
 def packed_items(units: Units, v: Tensor, space: AnySpace) -> Tensor:
