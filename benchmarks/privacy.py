@@ -26,7 +26,7 @@ from tables import detection, rows_of, utility
 
 SEED, DRAWS = 0, 30_000
 NAMES = {"auc": "two-sample AUC", "use": "train-on-synthetic AUC", "fit": "fit", "sample": "sample"}
-STEPS = {"made": {"size": "small", "epochs": 4, "batch": 512}, "vae": {"size": "small", "steps": 250, "batch": 512}}
+STEPS = {"made": {"size": "small", "epochs": 4, "batch": 512}, "vae": {"size": "small", "steps": 120, "batch": 512}}
 
 
 def measured(model: str, train: Any, test: Any, judge: Judge) -> list[dict[str, Any]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,6 +74,23 @@ class _Bound(nn.Module):
         return self.loss(x[None], None if y is None else y[None]).mean()
 
 
+@contextmanager
+def _spelt(net: nn.Module) -> Iterator[None]:
+    """Sums of embeddings are spelt out inside the block: the fused form cannot be run on many weights at once."""
+    bags = [m for m in net.modules() if isinstance(m, nn.EmbeddingBag) and m.mode == "sum"]
+    for bag in bags:
+        bag.forward = partial(_summed, bag)  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        for bag in bags:
+            del bag.forward
+
+
+def _summed(bag: nn.EmbeddingBag, x: Tensor) -> Tensor:
+    return nn.functional.embedding(x, bag.weight).sum(-2)
+
+
 class Private:
     """DP-SGD: g = (Σ over a random batch of gᵢ · min(1, C / ‖gᵢ‖) + σ C N(0, I)) / E[batch].
 
@@ -128,11 +147,11 @@ class Private:
         size = max(1, NUMBERS // max(1, sum(p.numel() for p in names.values())))
         for i in chosen.split(size) if len(chosen) else ():
             found = self._singles(names, x[i], None if y is None else y[i], loss)
-            square: Tensor = sum((g.flatten(1).square().sum(1) for g in found.values()), start=torch.zeros(()))
-            norm = square.sqrt()
+            norm = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in found.values()]).norm(dim=0)
+            sound = bool(norm.isfinite().all())
             weight = torch.where(norm.isfinite(), (self.clip / norm.clamp_min(1e-12)).clamp(max=1.0), 0.0)
             for name, g in found.items():
-                total[name] += torch.tensordot(weight.to(g), g.nan_to_num(0.0, 0.0, 0.0), 1)
+                total[name] += torch.tensordot(weight.to(g), g if sound else g.nan_to_num(0.0, 0.0, 0.0), 1)
         place = {id(p): total[name] for name, p in names.items()}
         return [(place[id(p)] + self._noise_like(p)) / (self.rate * self.n) for p in wanted]
 
@@ -151,7 +170,8 @@ class Private:
         if self.each is None or self.each == "together":
             try:
                 values = {name: p.detach() for name, p in weights.items()}
-                found = vmap(grad(one), in_dims=(None, 0, None if y is None else 0), randomness="different")(values, x, y)
+                with _spelt(self.net):
+                    found = vmap(grad(one), in_dims=(None, 0, None if y is None else 0), randomness="different")(values, x, y)
                 self.each = "together"
                 return found
             except (RuntimeError, NotImplementedError):
