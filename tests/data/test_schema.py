@@ -11,7 +11,7 @@ from genus.data import codec_of
 from genus.data.load import load
 from genus.data.schema import Schema
 from genus.data.table import TableCodec
-from genus.errors import UsageError
+from genus.errors import DataError, UsageError
 from genus.maths.quantise import drawn
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -79,3 +79,34 @@ def test_a_bad_schema_is_one_sentence(tmp_path, text, words):
     with pytest.raises(UsageError, match=words) as caught:
         load(X, schema=tmp_path / "s.json")
     assert "\n" not in str(caught.value)
+
+
+def test_rows_that_break_what_is_declared_are_named():
+    X = pd.DataFrame({"age": [30, 40, 150] * 20, "job": list("abc") * 20})
+    for part, words in (({"age": {"bounds": [0, 120]}}, "holds 150 at row 2"), ({"job": {"levels": ["a", "b"]}}, "'c' at row 2")):
+        with pytest.raises(DataError, match=words):
+            TableCodec(schema={"columns": part}).fit(X)
+    with pytest.raises(UsageError, match="bounds column 'age' by 'x'"):
+        TableCodec(schema={"columns": {"age": {"bounds": ["x", 1]}}}).fit(X)
+
+
+def test_a_column_can_be_put_aside():
+    X = pd.DataFrame({"code": np.arange(1000, 1300), "v": np.linspace(0, 1, 300)})
+    codec = TableCodec(schema={"columns": {"code": {"role": "aside"}}}).fit(X)
+    assert codec.kinds_ == {"code": "identifier", "v": "numeric"}
+
+
+def test_a_date_that_is_none_and_a_word_among_numbers_are_told_with_their_rows():
+    days = pd.Series(pd.date_range("2020", periods=300).strftime("%Y-%m-%d").to_list())
+    days[17] = "2020-13-45"
+    mixed = pd.Series([*np.arange(299) / 7, "oops"], dtype=object)
+    X = pd.DataFrame({"day": days, "mixed": mixed, "v": np.linspace(0, 1, 300)})
+    with pytest.warns(UserWarning, match="at row") as told:
+        TableCodec().fit(X)
+    said = " ".join(str(w.message) for w in told)
+    assert "'2020-13-45' at row 17" in said
+    assert "'oops' at row 299" in said
+    with pytest.raises(DataError, match="'2020-13-45' at row 17"):
+        TableCodec(kinds={"day": "datetime"}).fit(X)
+    with pytest.raises(DataError, match="'oops' at row 299"):
+        TableCodec(kinds={"mixed": "numeric"}).fit(X)

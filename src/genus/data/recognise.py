@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from genus.data.identifier import is_identifier
 from genus.data.personal import LIKE, personal_kind
 from genus.data.tail import is_text
-from genus.data.typed import date_format
+from genus.data.typed import date_format, stray_date
 from genus.errors import DataError, UsageError, nearest
 
 KINDS = ("numeric", "integer", "boolean", "category", "datetime", "text", "identifier", "personal")
@@ -47,6 +48,8 @@ def recognise(series: pd.Series, forced: str | None = None) -> str:
     if personal_kind(series) is not None:
         return "personal"
     if is_identifier(series):
+        if not pd.api.types.is_numeric_dtype(dtype):
+            _tell_stray(series)
         return "identifier"
     if pd.api.types.is_numeric_dtype(dtype):
         return _number(series)
@@ -79,10 +82,37 @@ def _object(series: pd.Series) -> str:
         case "datetime" | "datetime64" | "date":
             return "datetime"
         case "string":
-            return "datetime" if date_format(series) else "text" if is_text(series) else "category"
+            if date_format(series):
+                return "datetime"
+            _tell_stray(series)
+            return "text" if is_text(series) else "category"
+        case "mixed" | "mixed-integer":
+            _tell_mixed(series)
         case "decimal":
             raise DataError(f"Column {series.name!r} holds Decimal objects: convert it with astype(float).")
     return "category"
+
+
+def _tell_mixed(series: pd.Series) -> None:
+    """Warn of a few words among many numbers."""
+    words = series.map(lambda cell: isinstance(cell, str)).to_numpy(dtype=bool)
+    if 0 < words.mean() < 0.1 and series.nunique() > 20:
+        row = int(words.argmax())
+        warnings.warn(
+            f"Column {series.name!r} holds numbers, but {series.iloc[row]!r} at row {row}: all of it is read as labels; mend the row.",
+            stacklevel=6,
+        )
+
+
+def _tell_stray(series: pd.Series) -> None:
+    """Warn of a few cells that are no dates among many that are."""
+    stray = stray_date(series)
+    if stray is not None:
+        warnings.warn(
+            f"Column {series.name!r} holds dates like {stray[2]}, but {stray[1]!r} at row {stray[0]}: "
+            "it is not read as dates; mend the row.",
+            stacklevel=6,
+        )
 
 
 def describe_columns(columns: list[tuple[Any, str, str]]) -> str:

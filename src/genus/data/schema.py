@@ -101,8 +101,14 @@ class Schema:
         return self.columns.get(str(name), {})
 
     def kind(self, name: Any) -> str | None:
-        """The kind declared of a column; what only the data can tell (constant, missing) is none."""
-        kind = self.of(name).get("kind")
+        """The kind declared of a column; what only the data can tell (constant, missing) is none.
+
+        A column put aside is an identifier where nothing else is said of it.
+        """
+        part = self.of(name)
+        kind = part.get("kind")
+        if part.get("role") == "aside" and kind not in OUT:
+            return "identifier"
         return kind if kind in KINDS else None
 
 

@@ -64,9 +64,9 @@ def form_of(series: Any, kind: str) -> dict[str, Any]:
         elif _is_text(series):
             form["format"] = date_format(series)
             if form["format"] is None:
-                raise DataError(
-                    f"Column {series.name!r} was called datetime, but its text is no date of one format (as 2024-05-31)."
-                )
+                stray = stray_date(series)
+                why = f"{stray[1]!r} at row {stray[0]} is no date like {stray[2]}" if stray else "its text is no date"
+                raise DataError(f"Column {series.name!r} was called datetime, but {why}: mend it, or declare another kind.")
         else:
             form["unit"] = "us"
     return form
@@ -94,6 +94,23 @@ def date_format(series: pd.Series) -> str | None:
     for shape in FORMATS:
         if (_written(first, shape) == first).all() and (_written(held, shape) == held).all():
             return shape
+    return None
+
+
+def stray_date(series: pd.Series) -> tuple[int, str, str] | None:
+    """(row, text, example) of the first cell that is no date in a column whose other cells nearly all are, else None."""
+    held = series.dropna().astype(str)
+    first = held.iloc[:200]
+    if len(held) < 10 or first.str.contains(r"\d").mean() < 0.9:
+        return None
+    for shape in FORMATS:
+        if (_written(first, shape) == first).mean() < 0.9:
+            continue
+        wrong = _written(held, shape) != held
+        if 0 < wrong.mean() < 0.1:
+            label = wrong.index[int(wrong.to_numpy().argmax())]
+            row = int(np.flatnonzero((series.notna() & (series.astype(object).astype(str) == held[label])).to_numpy())[0])
+            return row, str(series.iloc[row]), str(held[~wrong].iloc[0])
     return None
 
 
