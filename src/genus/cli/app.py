@@ -122,6 +122,9 @@ def fit(
     key: Annotated[
         str | None, typer.Option(help="Column whose rows are one sequence, ordered by --time.", show_default=False)
     ] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Read a table in chunks; meant anyway when it would take a fifth of the free memory.")
+    ] = False,
     fields_of: Annotated[bool, typer.Option("--fields", help="List the family's fields and stop.")] = False,
 ) -> None:
     """Fit a family to DATA and keep it in a run folder.
@@ -142,6 +145,11 @@ def fit(
         from genus.cli.relational import fit_tables
 
         return fit_tables(source, family, output, words, keys=keys, yes=yes, key=key, time=time, quiet=quiet, every=every,
+                          command=_command())  # fmt: skip
+    from genus.cli.stream import fit_stream, streams
+
+    if streams(source, stream):
+        return fit_stream(source, family, output, words, condition=condition, every=every, quiet=quiet, reading=reading,
                           command=_command())  # fmt: skip
     fit_run(source, family, output, words, condition=condition, must_exist=resume, devices=devices, every=every,
             quiet=quiet, reading=reading, command=_command())  # fmt: skip

@@ -106,6 +106,8 @@ class Folder:
     def held_out(self, data: Dataset, X: Any, y: Any) -> tuple[Split | None, str]:
         """(the run's own split, a word about it) when `data` is what the run was fitted on, else (None, why)."""
         description = self.description
+        if "streamed" in description["data"] and str(Path(data.source).resolve()) == description["data"]["source"]:
+            raise UsageError(f"The run was fitted on this file: judge it by {self.path / 'test.parquet'}, rows kept apart.")
         if data.sha256 != description["data"]["sha256"]:
             return None, "other data than the run was fitted on: all of them are held out"
         return split(X, y, seed=description["fields"].get("seed", 0), time=data.time), "the run's own test split"

@@ -16,6 +16,7 @@ from genus.catalogue import accepting
 from genus.catalogue import family as find_family
 from genus.cli.flags import parse_fields, parse_given
 from genus.cli.folder import Folder, divide, leads, read_data
+from genus.cli.stream import ENDINGS, MANY, sample_stream
 from genus.data.split import split
 from genus.data.write import write
 from genus.errors import DataError, NotAccepted, UsageError
@@ -85,6 +86,8 @@ def sample_run(path: Path, n: int, output: Path | None, given: list[str], seed: 
             raise UsageError(f"{type(model).__name__} has no temperature; leave --temperature out.")
         model.set_params(temperature=temperature)
     y, known = _conditions(model, parse_given(given))
+    if n > MANY and output is not None and output.suffix in ENDINGS and model.codec_.kind == "table":
+        return sample_stream(model, n, output, y, given=known or None, seed=seed)
     try:
         X = model.sample(n, y, given=known or None, seed=seed)
     except UsageError as error:
@@ -92,7 +95,7 @@ def sample_run(path: Path, n: int, output: Path | None, given: list[str], seed: 
         if names:
             raise UsageError(f"{error} It is conditioned on {', '.join(names)}.") from None
         raise
-    _deliver(X, output, default=path / "samples.png")
+    return _deliver(X, output, default=path / "samples.png")
 
 
 def _conditions(model: Model, given: dict[str, str]) -> tuple[Any, dict[str, str]]:
