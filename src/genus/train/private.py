@@ -47,6 +47,8 @@ def uncovered(codec: Any) -> list[str]:
         out.append(f"smallest and largest values of {_some(ends)} (declare bounds in a schema)")
     if levels:
         out.append(f"levels of {_some(levels)} (declare levels in a schema)")
+    if texts := [str(c) for c, kind in kinds.items() if kind == "text"]:
+        out.append(f"free text of {_some(texts)}, which the codec learns letter by letter: leave such columns out")
     return [*out, "columns left out of the model, and how they are made anew", *LEFT_OUT]
 
 
