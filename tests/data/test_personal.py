@@ -1,4 +1,4 @@
-"""Personal data are recognised by name and pattern, never learnt, and made anew: same form, one person a row, no value of training."""
+"""Personal data are recognised, never learnt, and made anew: same form, one person a row, no value of training."""
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,14 @@ def people(seed=0):
     first = rng.choice([*FIRST[:40], "Mary", "John", "Li"], N)
     last = rng.choice([*LAST[:50], "Smith", "Doe"], N)
     digits = rng.integers(0, 10, (N, 20)).astype(str)
+    street = rng.choice(["Main", "Oak", "Elm"], N)
     return pd.DataFrame({
         "full_name": [f"{a} {b}" for a, b in zip(first, last, strict=True)],
         "first name": first,
         "Surname": last,
         "email": [f"{a}.{b}{i}@example.com".lower() for i, (a, b) in enumerate(zip(first, last, strict=True))],
         "phone": [f"+49 {''.join(d[:3])} {''.join(d[3:9])}" for d in digits],
-        "home_address": [f"{int(''.join(d[:2])) + 1} {s} Street" for d, s in zip(digits, rng.choice(["Main", "Oak", "Elm"], N), strict=True)],
+        "home_address": [f"{int(''.join(d[:2])) + 1} {s} Street" for d, s in zip(digits, street, strict=True)],
         "ip": [".".join(map(str, r)) for r in rng.integers(1, 255, (N, 4))],
         "credit_card": ["-".join("".join(d[i : i + 4]) for i in (0, 4, 8, 12)) for d in digits],
         "ssn": [f"{''.join(d[:3])}-{''.join(d[3:5])}-{''.join(d[5:9])}" for d in digits],

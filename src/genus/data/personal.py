@@ -9,9 +9,33 @@ import numpy as np
 import pandas as pd
 import torch
 
-FIRST = ["Ada", "Aiko", "Alba", "Amir", "Anouk", "Arjun", "Astrid", "Bela", "Bodil", "Bruno", "Carla", "Cem", "Chiara", "Ciro", "Dara", "Davor", "Edda", "Eino", "Elif", "Emil", "Enzo", "Esra", "Fadi", "Farah", "Femke", "Finn", "Freya", "Gita", "Greta", "Hadi", "Hana", "Hugo", "Idris", "Ines", "Ivo", "Jamila", "Jana", "Joris", "Kaito", "Kamala", "Keiko", "Kian", "Lars", "Leila", "Lior", "Luca", "Magda", "Malik", "Marisol", "Mateo", "Mei", "Milan", "Mira", "Nadia", "Nils", "Noor", "Nuno", "Oda", "Olek", "Omar", "Petra", "Pilar", "Quinn", "Rafael", "Ragna", "Rania", "Remi", "Rosa", "Runa", "Saba", "Samir", "Selma", "Signe", "Simo", "Sofia", "Soren", "Suri", "Tara", "Teo", "Thea", "Tomas", "Uma", "Valter", "Vera", "Viggo", "Wanda", "Xenia", "Yara", "Yusuf", "Zeno", "Zita"]
-LAST = ["Aalto", "Abara", "Adler", "Almeida", "Andrade", "Arslan", "Bakker", "Baran", "Benali", "Berger", "Bianchi", "Bielik", "Bjork", "Bruun", "Calder", "Cardoso", "Castell", "Chandra", "Dahlin", "Danso", "Dekker", "Delgado", "Dumont", "Eklund", "Falk", "Farkas", "Ferrari", "Fontana", "Fujita", "Galic", "Gallo", "Gruber", "Haddad", "Halvorsen", "Hamada", "Hasan", "Hedlund", "Holub", "Ibarra", "Ishii", "Ivanov", "Jansky", "Jimenez", "Kaplan", "Kaya", "Keita", "Kimura", "Kovac", "Krause", "Lacroix", "Lindqvist", "Lombard", "Lukic", "Madsen", "Maier", "Marchetti", "Mbeki", "Mehta", "Moreau", "Nagy", "Nakata", "Navarro", "Niemi", "Novotny", "Okafor", "Olsen", "Onwudiwe", "Ortega", "Ozturk", "Pavlov", "Pereira", "Petrov", "Quiroga", "Rahman", "Rautio", "Rinaldi", "Rossi", "Saito", "Salazar", "Santoro", "Schreiber", "Sharma", "Silva", "Sorensen", "Suzuki", "Svoboda", "Tanaka", "Tevez", "Torvald", "Tran", "Ueda", "Vargas", "Varga", "Vesely", "Vogel", "Weiss", "Winter", "Yamada", "Yilmaz", "Zanetti", "Zeman"]
-STREETS = ["Amber", "Aspen", "Badger", "Bay", "Beacon", "Birch", "Bramble", "Bridge", "Canal", "Cedar", "Clover", "Copper", "Crescent", "Dove", "Elder", "Falcon", "Fern", "Garnet", "Glen", "Hawthorn", "Hazel", "Heron", "Iris", "Juniper", "Kestrel", "Lantern", "Larch", "Lichen", "Linden", "Maple", "Meadow", "Mill", "Orchard", "Otter", "Pebble", "Plover", "Quarry", "Raven", "Reed", "Rowan", "Sable", "Sorrel", "Sparrow", "Spruce", "Swan", "Tern", "Thistle", "Willow", "Wren", "Yarrow"]
+FIRST = [
+    "Ada", "Aiko", "Alba", "Amir", "Anouk", "Arjun", "Astrid", "Bela", "Bodil", "Bruno", "Carla", "Cem", "Chiara", "Ciro",
+    "Dara", "Davor", "Edda", "Eino", "Elif", "Emil", "Enzo", "Esra", "Fadi", "Farah", "Femke", "Finn", "Freya", "Gita",
+    "Greta", "Hadi", "Hana", "Hugo", "Idris", "Ines", "Ivo", "Jamila", "Jana", "Joris", "Kaito", "Kamala", "Keiko", "Kian",
+    "Lars", "Leila", "Lior", "Luca", "Magda", "Malik", "Marisol", "Mateo", "Mei", "Milan", "Mira", "Nadia", "Nils", "Noor",
+    "Nuno", "Oda", "Olek", "Omar", "Petra", "Pilar", "Quinn", "Rafael", "Ragna", "Rania", "Remi", "Rosa", "Runa", "Saba",
+    "Samir", "Selma", "Signe", "Simo", "Sofia", "Soren", "Suri", "Tara", "Teo", "Thea", "Tomas", "Uma", "Valter", "Vera",
+    "Viggo", "Wanda", "Xenia", "Yara", "Yusuf", "Zeno", "Zita",
+]  # fmt: skip
+LAST = [
+    "Aalto", "Abara", "Adler", "Almeida", "Andrade", "Arslan", "Bakker", "Baran", "Benali", "Berger", "Bianchi", "Bielik",
+    "Bjork", "Bruun", "Calder", "Cardoso", "Castell", "Chandra", "Dahlin", "Danso", "Dekker", "Delgado", "Dumont", "Eklund",
+    "Falk", "Farkas", "Ferrari", "Fontana", "Fujita", "Galic", "Gallo", "Gruber", "Haddad", "Halvorsen", "Hamada", "Hasan",
+    "Hedlund", "Holub", "Ibarra", "Ishii", "Ivanov", "Jansky", "Jimenez", "Kaplan", "Kaya", "Keita", "Kimura", "Kovac",
+    "Krause", "Lacroix", "Lindqvist", "Lombard", "Lukic", "Madsen", "Maier", "Marchetti", "Mbeki", "Mehta", "Moreau", "Nagy",
+    "Nakata", "Navarro", "Niemi", "Novotny", "Okafor", "Olsen", "Onwudiwe", "Ortega", "Ozturk", "Pavlov", "Pereira", "Petrov",
+    "Quiroga", "Rahman", "Rautio", "Rinaldi", "Rossi", "Saito", "Salazar", "Santoro", "Schreiber", "Sharma", "Silva",
+    "Sorensen", "Suzuki", "Svoboda", "Tanaka", "Tevez", "Torvald", "Tran", "Ueda", "Vargas", "Varga", "Vesely", "Vogel",
+    "Weiss", "Winter", "Yamada", "Yilmaz", "Zanetti", "Zeman",
+]  # fmt: skip
+STREETS = [
+    "Amber", "Aspen", "Badger", "Bay", "Beacon", "Birch", "Bramble", "Bridge", "Canal", "Cedar", "Clover", "Copper",
+    "Crescent", "Dove", "Elder", "Falcon", "Fern", "Garnet", "Glen", "Hawthorn", "Hazel", "Heron", "Iris", "Juniper",
+    "Kestrel", "Lantern", "Larch", "Lichen", "Linden", "Maple", "Meadow", "Mill", "Orchard", "Otter", "Pebble", "Plover",
+    "Quarry", "Raven", "Reed", "Rowan", "Sable", "Sorrel", "Sparrow", "Spruce", "Swan", "Tern", "Thistle", "Willow", "Wren",
+    "Yarrow",
+]  # fmt: skip
 HOSTS = ("example.com", "example.org", "example.net", "mail.example", "post.example", "inbox.test", "letters.invalid")
 
 WHO = "customer|client|patient|employee|person|passenger|contact|user|student|member|owner|holder|author|teacher|parent|guest"
@@ -21,7 +45,7 @@ NAMED = {
     "ip": r"(^|[\W_])ip(v4|v6)?([\W_]|$)|ip[\W_]?addr",
     "card": r"(credit|debit)?[\W_]?card([\W_]?(no|num|number|nr))?$|(^|[\W_])(ccn|pan)$",
     "iban": r"(^|[\W_])iban([\W_]|$)",
-    "national_id": r"(^|[\W_])(ssn|sin|nino|passport|tax[\W_]?id|national[\W_]?id|personal[\W_]?(id|number)|social[\W_]?security)",
+    "national_id": r"(^|[\W_])(ssn|sin|nino|passport|tax_?id|national[\W_]?id|personal[\W_]?(id|number)|social[\W_]?security)",
     "url": r"(^|[\W_])(url|website|homepage|web[\W_]?site|link)([\W_]|$)",
     "address": r"(^|[\W_])(street|address|addr)([\W_]?(line)?[\W_]?[0-9])?$",
     "first_name": r"(^|[\W_])(first|given|fore|middle)[\W_]?name$",

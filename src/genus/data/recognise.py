@@ -99,7 +99,8 @@ def _tell_mixed(series: pd.Series) -> None:
     if 0 < words.mean() < 0.1 and series.nunique() > 20:
         row = int(words.argmax())
         warnings.warn(
-            f"Column {series.name!r} holds numbers, but {series.iloc[row]!r} at row {row}: all of it is read as labels; mend the row.",
+            f"Column {series.name!r} holds numbers, but {series.iloc[row]!r} at row {row}: "
+            "all of it is read as labels; mend the row.",
             stacklevel=6,
         )
 
