@@ -97,7 +97,7 @@ def personal_kind(series: pd.Series, forced: bool = False) -> str | None:
 
 def personal_state(series: pd.Series, kind: str) -> dict[str, Any]:
     """What fakes of the column need; no value of it is kept, only forms and what does *not* occur in it."""
-    held = pd.Series(series.dropna().unique()).astype(str)
+    held: Any = pd.Series(series.dropna().unique()).astype(str)
     state: dict[str, Any] = {"personal": kind, "missing": float(series.isna().mean())}
     words = "\n".join(held).lower()
     for key, pool in (("first", FIRST), ("last", LAST), ("streets", STREETS), ("hosts", HOSTS)):
@@ -117,7 +117,7 @@ def personal_state(series: pd.Series, kind: str) -> dict[str, Any]:
     return state
 
 
-def _shapes(held: pd.Series) -> list[tuple[str, Any]]:
+def _shapes(held: Any) -> list[tuple[str, Any]]:
     """The commonest shapes, digits shown as 9 and letters as A or a, with a mask of the values that have each."""
     shape = held.str.replace(r"[0-9]", "9", regex=True)
     shape = shape.where(shape.str.match(r"[A-Z]{2}99"), shape.str.replace(r"[A-Z]", "A", regex=True))
@@ -125,7 +125,7 @@ def _shapes(held: pd.Series) -> list[tuple[str, Any]]:
     return [(text, (shape == text).to_numpy()) for text in shape.value_counts().index[:16]]
 
 
-def _form(held: pd.Series, shape: str) -> dict[str, Any]:
+def _form(held: Any, shape: str) -> dict[str, Any]:
     """A shape with its count, the country code it keeps, and beginnings of its digits that no value has."""
     keep = 0
     country = re.match(r"\+(9{1,2})(?=[ (/.-])", shape)

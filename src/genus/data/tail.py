@@ -49,9 +49,10 @@ class Tail(Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.tail = Ngram(**self.tail) if isinstance(self.tail, dict) else self.tail
+        state: Any = self.tail
+        self.tail = Ngram(**state) if isinstance(state, dict) else state
 
-    def _mapped(self, series: pd.Series) -> tuple[pd.Series, np.ndarray]:
+    def _mapped(self, series: Any) -> tuple[pd.Series, np.ndarray]:
         """The column with every text that has no token replaced, and where."""
         known = set(self.columns[0].levels) - {REST}
         texts = series.astype(object)
@@ -62,7 +63,7 @@ class Tail(Part):
         return [read(self.columns[0], self._mapped(X[self.names[0]])[0], holes)]
 
     def log_tail(self, X: pd.DataFrame) -> np.ndarray | None:
-        series = X[self.names[0]]
+        series: Any = X[self.names[0]]
         _, rest = self._mapped(series)
         out = np.zeros(len(series))
         out[rest] = self.tail.log_prob([str(text) for text in series[rest]]) - self.spare

@@ -99,7 +99,7 @@ def date_format(series: pd.Series) -> str | None:
 
 def stray_date(series: pd.Series) -> tuple[int, str, str] | None:
     """(row, text, example) of the first cell that is no date in a column whose other cells nearly all are, else None."""
-    held = series.dropna().astype(str)
+    held: Any = series.dropna().astype(str)
     first = held.iloc[:200]
     if len(held) < 10 or first.str.contains(r"\d").mean() < 0.9:
         return None
@@ -114,7 +114,7 @@ def stray_date(series: pd.Series) -> tuple[int, str, str] | None:
     return None
 
 
-def _written(held: pd.Series, shape: str) -> pd.Series:
+def _written(held: Any, shape: str) -> Any:
     return pd.to_datetime(held, format=shape, errors="coerce").dt.strftime(shape)
 
 
