@@ -193,7 +193,7 @@ def _shift(form: dict[str, Any], held: np.ndarray) -> int:
     """Ticks from UTC to the usual local time."""
     if not form["tz"]:
         return 0
-    middle = pd.Timestamp(int(np.sort(held)[len(held) // 2]), unit=form["unit"], tz="UTC").tz_convert(form["tz"])
+    middle: Any = pd.Timestamp(int(np.sort(held)[len(held) // 2]), unit=form["unit"], tz="UTC").tz_convert(form["tz"])
     offset = middle.utcoffset()
     return round(offset.total_seconds() / 86400 * per_day(form)) if offset is not None else 0
 

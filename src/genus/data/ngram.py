@@ -150,7 +150,7 @@ class Ngram:
             if past.shape[1]:
                 past[alive] = np.concatenate([past[alive][:, 1:], symbol[:, None]], 1)
             alive = alive[symbol != END]
-        letters = np.array(["", "", *self.alphabet], dtype=object)
+        letters = ["", "", *self.alphabet]
         return ["".join(letters[c] if c != OTHER else _any() for c in row[: _length(row)]) for row in out]
 
     def _next(self, past: np.ndarray, base: int) -> np.ndarray:
