@@ -8,12 +8,13 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 import pyarrow.csv as pa_csv
 
 from genus.data.read_table import MISSING, beginning, explain, has_header, unique_names
 from genus.errors import DataError
 
+pc: Any = pyarrow.compute
 ORDER = ("int", "float", "bool")  # what a column may be, the narrowest first; text where none fits
 GAPS = pa.array(sorted(MISSING))
 

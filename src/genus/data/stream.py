@@ -89,13 +89,13 @@ class Chunks:
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         for chunk in self._raw():
-            piece = chunk if self.part == (0.0, 1.0) else chunk[self._kept(chunk)].reset_index(drop=True)
+            piece: Any = chunk if self.part == (0.0, 1.0) else chunk[self._kept(chunk)].reset_index(drop=True)
             if self.schema is not None:
                 piece.attrs["schema"] = self.schema
             if len(piece):
                 yield piece
 
-    def _raw(self) -> Iterator[pd.DataFrame]:
+    def _raw(self) -> Iterator[Any]:
         types = self._settled()
         names = list(self.files[0].names) if self.columns is None else list(self.columns)
         for file in self.files:
@@ -160,7 +160,7 @@ class _Witnesses:
         self.ends: dict[tuple[Any, int], tuple[Any, pd.DataFrame]] = {}
         self.found: list[pd.DataFrame] = []
 
-    def see(self, chunk: pd.DataFrame, sampled: np.ndarray) -> None:
+    def see(self, chunk: Any, sampled: np.ndarray) -> None:
         """Take note of a chunk."""
         rows: set[int] = set()
         for name in chunk.columns:

@@ -193,7 +193,7 @@ class GaussianMixture(Density, Partial, Summable, Conditional):
         def keep() -> dict[str, Any]:
             return dict(vars(mixture))
 
-        me = identity(self, {}, x, None, 1) if run.folder else None
+        me = identity(self, {}, x, None, 1) if run.folder else None  # pyright: ignore[reportArgumentType]
         history = expect(step, steps=steps, tol=self.tol, run=run, seconds=seconds, state=(keep, restore), identity=me)
         return mixture, history
 
