@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genus.capability import Conditional, Density, Partial
+from genus.capability import Conditional, Constrained, Density, Partial
 from genus.errors import UsageError
 from genus.maths.quantise import Packed, drawn
+from genus.maths.within import Within
 from genus.nets.ancestral import Ancestral
 from genus.nets.autoregression import Autoregression, autoregression
 from genus.space import Record
@@ -24,7 +25,7 @@ POSITIONS = 2**16  # read in one pass at most, so that caches and logits stay wi
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Transformer(Recipe, Density, Partial, Conditional):
+class Transformer(Recipe, Density, Partial, Constrained, Conditional):
     """A causal transformer over an item's entries: log p(x | y) = Σᵢ log p(xᵢ | x₁ … xᵢ₋₁, y), exactly.
 
     Text is read symbol by symbol, up to the first end symbol; an image in raster order; a table's row cell by cell,
@@ -42,7 +43,7 @@ class Transformer(Recipe, Density, Partial, Conditional):
     order: of a record's cells; "few" takes cells of few levels first, "given" as they come.
     steps, batch, lr, dropout: as in every recipe; the Space chooses when None.
     temperature: logits are divided by it when drawing. top_k, top_p: draw among the likeliest only.
-    length: of a sampled running text; None the window's. particles: of `complete`.
+    length: of a sampled running text; None the window's. particles: of `complete`, and of `sample` given ranges or sets.
 
     Attributes
     ----------
@@ -161,6 +162,18 @@ class Transformer(Recipe, Density, Partial, Conditional):
             start += len(a)
         return self._restored(torch.cat(out))
 
+    def _sample_within(self, n: int, within: Within, y: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Draws by particles, so that ranges, sets and rules are met by masks and weights; one copy for rules alone."""
+        x, weights, start = [], [], 0
+        zeros = torch.zeros((n, self.space_.size), dtype=torch.int64)
+        for a, b in self._pieces(zeros, y, 1 if within.light else self.particles):
+            rows = torch.arange(start, start + len(a))
+            items = self._ancestral(a, b)
+            weights.append(items.fill(0, a.shape[1], self.particles, within=within.take(rows).ordered(self.order_)))
+            x.append(items.x)
+            start += len(a)
+        return self._restored(torch.cat(x)), torch.cat(weights)
+
     # -- the order of entries -----------------------------------------------------------------------------
 
     def _ordered(self, x: Tensor) -> Tensor:
@@ -221,7 +234,7 @@ class Transformer(Recipe, Density, Partial, Conditional):
         if items.end is not None:
             items.done = (x[:, :first] == items.end).any(1)
         if last > first:
-            items.filter(F.pad(known, (0, stop - x.shape[1])), first, last, self.particles)
+            items.fill(first, last, self.particles, F.pad(known, (0, stop - x.shape[1])))
         return items.run(max(first, last), stop)
 
     def _banned(self, stop: int, device: torch.device) -> Tensor | None:

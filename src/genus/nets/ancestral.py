@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
+from genus.maths.particles import fill
+from genus.maths.within import All, Banned, Within
 from genus.nets.autoregression import Autoregression
 from genus.nets.decode import kept, pick
 
@@ -32,20 +36,25 @@ class Ancestral:
         self.place, self.offset = net.begin(len(x)), 0
         self.done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
 
-    def logits(self, i: int) -> Tensor:
-        """Logits (n, levels) of entry i, over the temperature."""
-        length = self.net.decoder.length
+    def logits(self, step: int) -> Tensor:
+        """Logits (n, levels) of entry `step`, over the temperature; a closed item holds nothing but the end symbol."""
+        i, length = step, self.net.decoder.length
         if i - self.offset >= length:
             self.offset = i - length // 2
             self.place = self.net.begin(len(self.x))
-        return self.net.read(self.place, self.x[:, self.offset :], i - self.offset + 1, self.y) / self.temperature
+        logits = self.net.read(self.place, self.x[:, self.offset :], i - self.offset + 1, self.y) / self.temperature
+        if self.end is None or not bool(self.done.any()):
+            return logits
+        closed = torch.full_like(logits, -torch.inf)
+        closed[:, self.end] = 0.0
+        return torch.where(self.done[:, None], closed, logits)
 
-    def put(self, i: int, symbol: Tensor) -> None:
-        """Set entry i; a closed item stays closed."""
+    def put(self, step: int, symbol: Tensor) -> None:
+        """Set entry `step`; a closed item stays closed."""
         if self.end is not None:
             symbol = torch.where(self.done, self.end, symbol)
             self.done |= symbol == self.end
-        self.x[:, i] = symbol
+        self.x[:, step] = symbol
 
     def run(self, start: int, stop: int) -> Tensor:
         """Draw entries start … stop − 1; returns x."""
@@ -64,52 +73,46 @@ class Ancestral:
         self.x, self.done, self.place = self.x[index], self.done[index], self.place.take(index)
         self.y = None if self.y is None else self.y[index]
 
-    def filter(self, known: Tensor, start: int, stop: int, particles: int) -> None:
-        """Draw the unknown among entries start … stop − 1 given all the known: a particle filter for each item.
+    def fill(self, start: int, stop: int, particles: int, known: Tensor | None = None, within: Within | None = None) -> Tensor:
+        """Draw entries start … stop − 1 given the known ones and within a restriction, see `particles.fill`; log-weights (n,)."""
+        parts = [part for part in (within, self._never, self._open(known)) if part is not None]
+        pick_kept = partial(_picked, self.top_k, self.top_p)
+        whole = All(parts) if parts else None
+        return fill(self, range(stop), within=whole, known=known, particles=particles, pick=pick_kept, start=start)[1]
 
-        Each item becomes `particles` copies, in which unknown entries are drawn in order from the conditionals and
-        known ones are clamped. A copy's weight is the product of the probabilities of the values allowed to it: of the
-        known value, or of all that are not banned. Copies are resampled where their effective number falls below
-        half, and one is kept by weight in the end. (Gordon, Salmond & Smith 1993, https://doi.org/10.1049/ip-f-2.1993.0015)
-        """
-        n = len(self.x)
-        held = self.x.clone()
-        open_until = _last(known & (held != self.end)) if self.end is not None else None
-        weight = torch.zeros(n, particles, device=self.x.device)
-        own = torch.arange(n, device=self.x.device).repeat_interleave(particles)
-        for i in range(start, stop):
-            logits = self.logits(i)
-            if i == start:
-                self.keep(own)
-                logits = logits[own]
-            allowed = self._allowed(logits, held[own, i], known[own, i], i, None if open_until is None else open_until[own])
-            gain = (logits.log_softmax(-1) + allowed).logsumexp(-1)
-            weight = weight + torch.where(self.done, 0.0, gain).view(n, particles)
-            self.put(i, pick(kept(logits + allowed, self.top_k, self.top_p)))
-            if i + 1 < stop:
-                weight = self._resample(weight)
-        best = pick(weight.clamp(min=-1e30))
-        self.keep(torch.arange(n, device=best.device) * particles + best)
+    @property
+    def _never(self) -> Banned | None:
+        return None if self.banned is None else Banned(dict(enumerate(self.banned)))
 
-    def _allowed(self, logits: Tensor, value: Tensor, known: Tensor, i: int, open_until: Tensor | None) -> Tensor:
-        """0 at the levels entry i may take, −∞ elsewhere, (n, levels)."""
-        free = torch.zeros_like(logits) if self.banned is None else self.banned[i].expand_as(logits).clone()
-        if open_until is not None and self.end is not None:
-            free[:, self.end] = torch.where(open_until > i, -torch.inf, 0.0)
-        only = torch.full_like(logits, -torch.inf).scatter(-1, value[:, None], 0.0)
-        return torch.where(known[:, None], only, free)
+    def _open(self, known: Tensor | None) -> _Open | None:
+        if self.end is None or known is None:
+            return None
+        return _Open(self.end, _last(known & (self.x != self.end)))
 
-    def _resample(self, weight: Tensor) -> Tensor:
-        """Weights after the resampling of the items whose particles have become too few."""
-        n, particles = weight.shape
-        chance = weight.clamp(min=-1e30).softmax(1)
-        poor = 1 / chance.square().sum(1) < particles / 2
-        if not bool(poor.any()):
-            return weight
-        index = torch.arange(particles, device=weight.device).repeat(n, 1)
-        index[poor] = torch.multinomial(chance[poor], particles, replacement=True)
-        self.keep((torch.arange(n, device=weight.device)[:, None] * particles + index).flatten())
-        return weight.masked_fill(poor[:, None], 0.0)
+
+def _picked(top_k: int | None, top_p: float | None, logits: Tensor) -> Tensor:
+    return pick(kept(logits, top_k, top_p))
+
+
+class _Open(Within):
+    """No item ends before its last known entry: until (n,)."""
+
+    light = True
+
+    def __init__(self, end: int, until: Tensor) -> None:
+        self.end, self.until = end, until
+        self.stop = int(until.max()) if len(until) else -1
+
+    def weigh(self, cell: int, x: Tensor, done: Tensor) -> Tensor | None:
+        weight = torch.zeros(len(x), self.end + 1, device=x.device)
+        weight[:, self.end] = torch.where(self.until > cell, -torch.inf, 0.0)
+        return weight
+
+    def touches(self, cell: int) -> bool:
+        return cell < self.stop
+
+    def take(self, index: Tensor) -> Within:
+        return _Open(self.end, self.until[index])
 
 
 def _last(mask: Tensor) -> Tensor:
