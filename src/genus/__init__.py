@@ -16,6 +16,8 @@ _PLACES = {
     "Resample": "genus.families.baseline",
     "Marginals": "genus.families.baseline",
     "Gaussian": "genus.families.baseline",
+    "MADE": "genus.families.made",
+    "AnyOrder": "genus.families.anyorder",
     "GaussianMixture": "genus.families.mixture",
     "CategoricalMixture": "genus.families.categorical",
     "HiddenMarkov": "genus.families.hidden",
@@ -42,6 +44,7 @@ __all__ = list(_PLACES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from genus.data.load import load as load
+    from genus.families.anyorder import AnyOrder as AnyOrder
     from genus.families.baseline import Gaussian as Gaussian
     from genus.families.baseline import Marginals as Marginals
     from genus.families.baseline import Resample as Resample
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from genus.families.gan import GAN as GAN
     from genus.families.hidden import HiddenMarkov as HiddenMarkov
     from genus.families.kernel import KernelDensity as KernelDensity
+    from genus.families.made import MADE as MADE
     from genus.families.mixture import GaussianMixture as GaussianMixture
     from genus.families.mst import MST as MST
     from genus.families.transformer import Transformer as Transformer

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Self, final
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from genus import dice
 from genus.data.stream import Chunks, opened
+from genus.data.table import TableCodec
 from genus.errors import UsageError
 from genus.maths.quantise import Packed, drawn
 from genus.maths.statistics import Statistics
@@ -66,6 +68,41 @@ class Density(Model):
         """Mean log-likelihood an item, exact or bound as the data allow; what scikit-learn's searches maximise."""
         y = y if getattr(self, "condition_", None) is not None else None
         return float(np.mean(self.log_prob(X, y) if self.exact else self.log_prob_bound(X, y)))
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Factored(Density):
+    """The family's log p is a sum over the cells of an item: log p(x) = Σᵢ log p(xᵢ | cells before it)."""
+
+    @abstractmethod
+    def _log_prob_cells(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """The terms in the order of the packed cells, (n, cells), nats."""
+
+    @final
+    def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
+        return self._log_prob_cells(x, y).double().sum(1)
+
+    @final
+    def log_prob_by(self, X: Any, y: Any = None) -> Any:
+        """Exact nats by column of a table, a DataFrame (n, columns) whose rows sum to `log_prob`: what explains an anomaly.
+
+        Raises UsageError for data that are no table.
+        """
+        check_is_fitted(self, "space_")
+        codec = self.codec_
+        if not isinstance(codec, TableCodec):
+            raise UsageError(f"log_prob_by wants a table, but the model was fitted on {codec.kind} data: use log_prob.")
+        x, c = self._packed(X, y)
+        owner = torch.tensor(codec.owners(self.space_))
+        total = torch.zeros(len(x), len(codec.names_), dtype=torch.float64)
+        with dice.private(0), torch.no_grad():
+            for i in torch.arange(len(x)).split(self.chunk):
+                each = self._log_prob_cells(drawn(x[i]), None if c is None else c[i]).double().cpu()
+                total[i] = torch.zeros(len(i), total.shape[1], dtype=torch.float64).index_add_(1, owner, each)
+                total[i] -= codec.log_volumes(drawn(x[i]), self.space_)
+        tails = codec.log_tails(X, self.space_)
+        total = total if tails is None else total + tails
+        return pd.DataFrame(total.numpy(), columns=pd.Index(codec.names_), index=getattr(X, "index", None))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -309,7 +346,7 @@ class Stepwise(Model):
             return [self.codec_.unpack(frame.cpu(), self.space_) for frame in frames]
 
 
-CAPABILITIES = (Density, Clusters, Bound, Estimate, Energy, Latent, Partial, Summable, Constrained, Conditional, Stepwise)
+CAPABILITIES = (Density, Factored, Clusters, Bound, Estimate, Energy, Latent, Partial, Summable, Constrained, Conditional, Stepwise)
 
 
 def capabilities(family: type[Model]) -> tuple[str, ...]:

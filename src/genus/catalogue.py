@@ -18,6 +18,8 @@ FAMILIES = {
     "resample": "genus.families.baseline:Resample",
     "marginals": "genus.families.baseline:Marginals",
     "gaussian": "genus.families.baseline:Gaussian",
+    "made": "genus.families.made:MADE",
+    "anyorder": "genus.families.anyorder:AnyOrder",
     "mixture": "genus.families.mixture:GaussianMixture",
     "categorical": "genus.families.categorical:CategoricalMixture",
     "hmm": "genus.families.hidden:HiddenMarkov",

@@ -105,6 +105,20 @@ class Record:
 AnySpace = Space | Record
 
 
+def few_first(space: Record) -> list[int]:
+    """Cells by number of levels; a cell named 'other/…' stays behind the cell 'other' it refines."""
+    names = [name for name, _ in space.fields]
+    levels = {name: cell.levels for name, cell in space.fields}
+
+    def owner(name: str) -> str:
+        while name not in levels or ("/" in name and name.rpartition("/")[0] in levels):
+            name = name.rpartition("/")[0]
+        return name
+
+    owners = [owner(name) for name in names]
+    return sorted(range(len(names)), key=lambda i: (levels[owners[i]], names.index(owners[i]), owners[i] != names[i], i))
+
+
 def space_from_json(data: dict[str, Any]) -> AnySpace:
     """The inverse of `to_json`."""
     if data["kind"] == "record":
