@@ -219,6 +219,7 @@ def evaluate(
     output: Out = None,
     target: Annotated[str | None, typer.Option(help="Column to predict, train on synthetic, test on real.")] = None,
     n: Annotated[int | None, typer.Option("-n", help="Items to sample.", show_default=False)] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="At most 1000 items, and a quarter of the attacks.")] = False,
     seed: Seed = 0,
     kind: Kind = None,
     image_size: Size = None,
@@ -231,7 +232,7 @@ def evaluate(
 
         return evaluate_tables(run, source, seed)
 
-    return evaluate_run(run, source, output, {"kind": kind, "size": image_size}, target, n, seed, _command())
+    return evaluate_run(run, source, output, {"kind": kind, "size": image_size}, target, n, seed, _command(), quick)
 
 
 @app.command()
@@ -239,6 +240,9 @@ def compare(
     source: Data,
     families: Annotated[str | None, typer.Option(help="Comma-separated; all that accept DATA when left out.")] = None,
     minutes: Annotated[float, typer.Option(help="Training time, shared by the families.")] = 5.0,
+    condition: Annotated[
+        str | None, typer.Option(help="Columns to condition on, comma-separated, or `labels`.", show_default=False)
+    ] = None,
     output: Out = None,
     seed: Seed = 0,
     kind: Kind = None,
@@ -249,7 +253,7 @@ def compare(
     from genus.cli.judge import compare_families
 
     reading = {"kind": kind, "size": image_size, "time": time}
-    compare_families(source, families, minutes, seed, output, reading, _command())
+    compare_families(source, families, minutes, seed, output, reading, _command(), condition)
 
 
 def _version(show: bool) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from genus.catalogue import family
 from genus.cli.folder import Folder, divide, read_data
-from genus.errors import UsageError, nearest
+from genus.errors import GenusError, UsageError, nearest
 from genus.judgement.compare import compare
 from genus.judgement.evaluate import evaluate
 
@@ -27,6 +27,7 @@ def evaluate_run(
     n: int | None,
     seed: int,
     command: str,
+    quick: bool = False,
 ) -> None:
     """Judge one run against held-out data."""
     output = _report(output or path / "report.html")
@@ -40,13 +41,34 @@ def evaluate_run(
         raise UsageError(f"--target names a column the model draws; {data.name} has no {target!r}.{nearest(target, columns)}")
     parts, word = folder.held_out(data, X, y)
     console.print(f"Judging {path} on {word}.")
-    held, train = (parts.test, parts.train) if parts else ((X, y), None)
-    report = evaluate(model, *held, train=train, target=target, modes=data.modes, n=n, seed=seed)
+    held, train = (parts.test, parts.train) if parts else ((X, y), _trained_on(folder))
+    report = evaluate(model, *held, train=train, target=target, modes=data.modes, n=n, seed=seed, quick=quick)
     _deliver(report, output, command)
 
 
+def _trained_on(folder: Folder) -> Any:
+    """The training part (X, y) of the data that a run names, where they are still there and still the same; else None."""
+    description = folder.description
+    try:
+        data = read_data(description["data"]["source"], description["data"]["reading"])
+        parts, _ = folder.held_out(data, *divide(data, description["condition"]))
+    except (GenusError, OSError):
+        parts = None
+    if parts is None:
+        console.print("The data of the run are gone or have changed: copying is not looked for, and nothing stands beside.")
+        return None
+    return parts.train
+
+
 def compare_families(
-    source: str, families: str | None, minutes: float, seed: int, output: Path | None, reading: dict[str, Any], command: str
+    source: str,
+    families: str | None,
+    minutes: float,
+    seed: int,
+    output: Path | None,
+    reading: dict[str, Any],
+    command: str,
+    condition: str | None = None,
 ) -> None:
     """Fit several families and judge them side by side."""
     names = [name.strip() for name in families.split(",")] if families else None
@@ -56,7 +78,7 @@ def compare_families(
         _report(output)
     data = read_data(source, reading)
     output = output or Path("runs") / f"{data.name}-compare" / "report.html"
-    comparison = compare(data, families=names, minutes=minutes, seed=seed)
+    comparison = compare(data, families=names, condition=condition, minutes=minutes, seed=seed)
     _deliver(comparison, output, command)
 
 

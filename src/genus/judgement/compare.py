@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import warnings
 from collections.abc import Callable
@@ -13,23 +14,26 @@ import numpy as np
 import pandas as pd
 
 from genus import catalogue
+from genus.capability import Conditional
 from genus.data import codec_of
 from genus.data.load import Dataset, load
+from genus.data.schema import without
 from genus.data.split import rows as rows_of
 from genus.data.split import split
-from genus.errors import GenusError, UsageError
+from genus.errors import GenusError, UsageError, nearest
+from genus.judgement.attacks import attacks
 from genus.judgement.evaluate import SHOWN, about, floor_row, judged, missing_words
+from genus.judgement.finding import Finding
 from genus.judgement.judge import Judge
 from genus.judgement.report import lines_of
 from genus.judgement.row import Row, leaderboard, ranked
-from genus.judgement.verdict import Finding, findings, headline
+from genus.judgement.verdict import findings, headline
 from genus.model import Model
 from genus.train.interrupt import Interrupted
 from genus.train.recipe import Recipe
 from genus.train.run import Run
 
 YARDSTICKS = ("resample", "marginals", "gaussian")
-TINY = 500
 
 
 @dataclass
@@ -90,6 +94,7 @@ def compare(
     data: Any,
     *,
     families: Any = None,
+    condition: str | None = None,
     minutes: float = 5,
     seed: int = 0,
     folder: str | Path | None = None,
@@ -101,19 +106,23 @@ def compare(
     Parameters
     ----------
     data: a Dataset, its name or path, or the items themselves. families: short names, classes or unfitted models;
-    all that accept the data when None. minutes: of training, shared equally by the families trained by steps.
+    all that accept the data when None. condition: "labels", or columns of a table separated by commas, that every model is
+    told: only families that take a condition are asked, samples are drawn at conditions drawn from the training ones, and
+    likelihoods are of the rest given the condition. minutes: of training, shared equally by the families trained by steps.
     seed: of the split, the fits and the judge. folder: keeps each fit and model in folder/<family>.
     n: how many to sample from each. progress: told a line as each family begins, with the time passed and left; None
     and True print it to standard error, False is silent.
 
-    Families are fitted without labels, so that all answer the same question. One that fails is a row with its
+    Without a condition families are fitted without labels, so that all answer the same question. One that fails is a row with its
     sentence, and the others go on.
     """
     name, X, y, modes, when = _items(data)
-    (Z, labels), (V, _), (T, t) = _three(X, y, seed, when)
+    X, y = _divided(name, X, y, condition)
+    (Z, labels), (V, v), (T, t) = _three(X, y, seed, when)
     codec = codec_of(Z).fit(Z)
-    judge = Judge(T, t, Z, labels, V, None, modes, n, seed, name=name, window=getattr(codec, "length_", 256))
-    models = _models(families, codec, seed)
+    judge = Judge(T, t, Z, labels, V, None, modes, n or len(T), seed, name=name, window=getattr(codec, "length_", 256))
+    models = _models(families, codec, seed, condition is not None)
+    train, held, test = ((Z, labels), (V, v), (T, t)) if condition is not None else ((Z, None), (V, None), (T, None))
     _share(models, minutes)
     tell, begin = _teller(progress), time.monotonic()
     out, fitted = floor_row(judge), {}
@@ -121,7 +130,7 @@ def compare(
         left = 60 * sum(_minutes(m) for m in list(models.values())[place:]) + 4 * (len(models) - place)
         passed = time.monotonic() - begin
         tell(f"{_clock(passed)}  {label} ({place + 1} of {len(models)}), about {_clock(left)} left")
-        row = _fit_and_judge(judge, label, model, Z, V, T, Path(folder) / label if folder else None)
+        row = _fit_and_judge(judge, label, model, train, held, test, Path(folder) / label if folder else None)
         out.append(row)
         if not row.failed:
             fitted[label] = model
@@ -129,7 +138,9 @@ def compare(
             tell(f"      {label} failed: {row.failed}")
     tell(f"{_clock(time.monotonic() - begin)}  all compared")
     real = rows_of(judge.test, np.arange(min(SHOWN, len(judge.test))))
-    return Comparison(out, real, missing_words(judge), about(judge) | {"minutes of training": minutes}, fitted)
+    return Comparison(
+        out, real, missing_words(judge), about(judge) | {"minutes of training": minutes, "condition": condition}, fitted
+    )
 
 
 def _items(data: Any) -> tuple[str, Any, Any, Any, Any]:
@@ -141,16 +152,34 @@ def _items(data: Any) -> tuple[str, Any, Any, Any, Any]:
     return "label", data, None, None, None
 
 
+def _divided(name: str, X: Any, y: Any, condition: str | None) -> tuple[Any, Any]:
+    """(X, y) with the condition's columns moved from X to y."""
+    if condition is None:
+        return X, y
+    if condition == "labels":
+        if y is None:
+            raise UsageError(f"{name} has no labels to condition on: name columns of a table instead.")
+        return X, y
+    if not isinstance(X, pd.DataFrame):
+        raise UsageError(f"condition={condition!r} names columns, but {name} is no table: try 'labels'.")
+    names = [one.strip() for one in condition.split(",")]
+    for one in names:
+        if one not in X.columns:
+            raise UsageError(f"{name} has no column {one!r}.{nearest(one, map(str, X.columns))}")
+    if len(set(names)) == X.shape[1]:
+        raise UsageError(f"condition names every column of {name}: leave at least one to learn.")
+    return without(X, names), X[names]
+
+
 def _three(X: Any, y: Any, seed: int, when: Any) -> list[tuple[Any, Any]]:
-    """Train, validation and test as (X, y) each, by seed; by time where a column says when. Tiny sets keep back more."""
-    shares = (0.8, 0.1, 0.1) if len(X) >= TINY else (0.6, 0.2, 0.2)
-    parts = split(X, y, seed=seed, shares=shares, time=when)
+    """Train, validation and test as (X, y) each, by seed, as `genus fit` splits; by time where a column says when."""
+    parts = split(X, y, seed=seed, time=when)
     return [parts.train, parts.validation, parts.test]
 
 
-def _models(families: Any, codec: Any, seed: int) -> dict[str, Model]:
-    """Unfitted models by name: the baselines first, then those asked for."""
-    accepted = catalogue.accepting(codec)
+def _models(families: Any, codec: Any, seed: int, told: bool) -> dict[str, Model]:
+    """Unfitted models by name: the baselines first, then those asked for; where `told`, of families that take a condition."""
+    accepted = [name for name in catalogue.accepting(codec) if not told or issubclass(catalogue.family(name), Conditional)]
     asked = list(families) if families is not None else accepted
     out: dict[str, Model] = {name: catalogue.family(name)(seed=seed) for name in YARDSTICKS if name in accepted}
     for one in asked:
@@ -168,6 +197,13 @@ def _models(families: Any, codec: Any, seed: int) -> dict[str, Model]:
     return out
 
 
+def swift(judge: Judge) -> Judge:
+    """The same judge, asking attacks for a quarter of their number: a comparison has many models."""
+    other = copy.copy(judge)
+    other.quick = True
+    return other
+
+
 def _share(models: dict[str, Model], minutes: float) -> None:
     """Give each model trained by steps an equal part of the minutes, unless its own budget was set."""
     open_ended = [m for m in models.values() if isinstance(m, Recipe) and m.steps is m.epochs is m.minutes is None]
@@ -179,14 +215,15 @@ def _minutes(model: Model) -> float:
     return getattr(model, "minutes", None) or 0.0
 
 
-def _fit_and_judge(judge: Judge, label: str, model: Model, train: Any, validation: Any, test: Any, folder: Path | None) -> Row:
+def _fit_and_judge(judge: Judge, label: str, model: Model, train: Any, held: Any, test: Any, folder: Path | None) -> Row:
     """The row of one family: fitted on train, judged on test; a failure becomes a sentence."""
     role = "baseline" if label in YARDSTICKS else "model"
     begin = time.process_time()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model.fit(train, validation=validation if isinstance(model, Recipe) else None, run=Run(folder=folder))
+            validation = None if not isinstance(model, Recipe) else held if held[1] is not None else held[0]
+            model.fit(*train, validation=validation, run=Run(folder=folder))
             if folder is not None:
                 model.save(folder)
     except Interrupted:
@@ -196,7 +233,9 @@ def _fit_and_judge(judge: Judge, label: str, model: Model, train: Any, validatio
             label, role, failed=" ".join(str(error).split())[:300] or type(error).__name__, fields=model.get_params(deep=False)
         )
     seconds = time.process_time() - begin
-    row = judged(judge, model, label, role, test)
+    row = judged(judge, model, label, role, *test)
+    if role == "model" and not row.failed:
+        row.scores += attacks(swift(judge), row.samples, model=model)
     row.seconds = {"fit": seconds} | row.seconds
     return row
 

@@ -12,14 +12,20 @@ from genus import dice
 from genus.catalogue import family, short_name
 from genus.data.split import rows
 from genus.errors import GenusError, UsageError
+from genus.judgement.attacks import attacks
+from genus.judgement.controls import control
+from genus.judgement.cost import peak, size_of
 from genus.judgement.judge import Judge
 from genus.judgement.likelihood import likelihood_or_reason
+from genus.judgement.memory import memorised
 from genus.judgement.report import Report, versions
 from genus.judgement.row import Row
+from genus.judgement.sameness import overlap
 from genus.train.interrupt import Interrupted
 
 SHOWN = 64
 BASELINES = ("resample", "marginals", "gaussian")
+CONTROLS = BASELINES[:2]  # of tables
 
 
 def evaluate(
@@ -56,7 +62,9 @@ def evaluate(
     row = judged(judge, model, type(model).__name__, "model", X, y)
     if row.failed:
         raise UsageError(f"{row.name} could not be judged: {row.failed}")
-    names = tuple(name for name in BASELINES if name != short_name(type(model)))
+    row.scores += attacks(judge, row.samples, model=model)
+    wanted = CONTROLS if judge.kind == "table" else BASELINES
+    names = tuple(name for name in wanted if name != short_name(type(model)) or judge.kind == "table")
     others = [*floor_row(judge), *baseline_rows(judge, Z, X, names)]
     real = rows(judge.test, np.arange(min(SHOWN, len(judge.test))))
     return Report(row, others, real, missing_words(judge) + ([row.silent] if row.silent else []), about(judge))
@@ -67,17 +75,20 @@ def judged(judge: Judge, model: Any, name: str, role: Any, X: Any, y: Any = None
     row = Row(name, role, fields=model.get_params(deep=False), history=list(getattr(model, "history_", []) or []))
     begin = time.process_time()
     try:
-        row.samples = model.sample(judge.draws, seed=dice.derive(judge.seed, "samples"))
+        row.samples = control(judge, name) if role == "baseline" else None
+        if row.samples is None:
+            row.samples = model.sample(judge.draws, seed=dice.derive(judge.seed, "samples"))
         row.seconds["sample"] = time.process_time() - begin
         begin = time.process_time()
-        row.scores = judge.judge(row.samples)
+        row.scores = judge.judge(row.samples, explain=role == "model")
     except Interrupted:
         raise
     except (GenusError, ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError) as error:
         row.failed = " ".join(str(error).split())[:300]
         return row
     found, row.silent = likelihood_or_reason(model, judge.likely(X), judge.likely(y), seed=judge.seed, reference="test")
-    row.scores += found
+    row.scores += found + (memorised(judge, model) if name != "resample" else [])
+    row.cost = size_of(model) | {"peak MB": peak()} if role == "model" else {}
     row.seconds["judge"] = time.process_time() - begin
     return row
 
@@ -89,7 +100,11 @@ def floor_row(judge: Judge) -> list[Row]:
         return []
     items, which = held
     row = Row(f"real ({which})", "real", samples=items)
-    row.scores = judge.judge(items, own=which == "train")
+    learn = judge.floor_learn()
+    row.scores = judge.judge(items, own=which == "train", learn=learn, explain=False)
+    if judge.kind == "table" and judge.train is not None:
+        value, detail = overlap(judge.train, judge.X)
+        row.scores.append(judge.score("overlap", value, "rows", len(judge.X), n_reference=len(judge.train), detail=detail))
     return [row]
 
 

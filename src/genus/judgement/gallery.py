@@ -69,12 +69,18 @@ def marginal_plots(real: Any, fake: Any, agreement: dict[str, float], most: int 
         return []
     out = []
     for name, value in sorted(agreement.items(), key=lambda kv: kv[1])[:most]:
-        column = next(c for c in a.columns if str(c) == name)
-        x, z = a[column], b[column]
-        if is_number(x) and is_number(z):
-            u, v = numeric(x), numeric(z)
-            chart = svg.histogram(u[~np.isnan(u)], v[~np.isnan(v)], name)
-        else:
-            chart = svg.shares(x.astype(str).tolist(), z.astype(str).tolist(), name)
-        out.append((name, value, chart))
+        out.append((name, value, column_plot(a, b, name)))
     return out
+
+
+def column_plot(real: Any, fake: Any, name: str) -> str:
+    """One column of samples over the real one: a histogram of numbers, shares of the commonest where values are few."""
+    a, b = frame_of(real), frame_of(fake)
+    if a is None or b is None:
+        return ""
+    column = next(c for c in a.columns if str(c) == name)
+    x, z = a[column], b[column]
+    if is_number(x) and is_number(z):
+        u, v = numeric(x), numeric(z)
+        return svg.histogram(u[~np.isnan(u)], v[~np.isnan(v)], name)
+    return svg.shares(x.astype(str).tolist(), z.astype(str).tolist(), name)

@@ -26,6 +26,11 @@ GLOSSARY: dict[str, Meaning] = {
         "Five folds, equal numbers; each fold asks the classifier that was best on the other four, so that the value is not "
         "the luckiest of several. Values a little below 0.5 are chance, as the interval says.",
     ),
+    "auc_train": Meaning(
+        "two-sample AUC, train", "lower",
+        "The trees between samples and training rows: below the figure against held-out rows, the samples keep closer to what "
+        "was learnt than to what is true.",
+    ),
     "accuracy": Meaning("two-sample accuracy", "lower", "The same classifier's share of right answers; 0.5 is guessing."),
     "mmd": Meaning(
         "MMD²", "lower",
@@ -83,6 +88,31 @@ GLOSSARY: dict[str, Meaning] = {
     ),
     "pairs": Meaning("pairs agree", "higher", "Mean over pairs of columns of 1 − total variation of "
         "their ten-bin table: sees dependence."),
+    "triples": Meaning("triples agree", "higher", "The same over triples of columns (a hundred at most). Sparse tables never "
+        "reach 1: read it beside real rows."),
+    "rules": Meaning("rules broken", "lower", "Share of rows that break a rule which holds in the training rows: dependencies, "
+        "implications, orders, sums. Held-out rows may break some too."),
+    "global_utility": Meaning(
+        "every column predicted", "higher",
+        "A decision tree learnt from samples predicts each column in turn on real held-out rows: the mean share of variance "
+        "explained, 0 for guessing. The row of real data learns from real rows.",
+    ),
+    "gap": Meaning(
+        "nats known by heart", "none",
+        "Mean log-likelihood of training items less that of held-out ones: how much the model has memorised. 0 is none.",
+        "nats", 2,
+    ),
+    "duplicates": Meaning("repeated rows", "none", "Share of rows equal to an earlier row of the same set; real rows have "
+        "their share too."),
+    "rare": Meaning("rare levels drawn", "higher", "Of the category levels that at most one in a hundred training rows hold (and "
+        "five at least), the share drawn at least once."),
+    "overlap": Meaning("held-out rows in train", "none", "Share of held-out rows that occur among the training rows. More than "
+        "chance explains means a contaminated split."),
+    "dcr": Meaning(
+        "nearer to train (DCR)", "none",
+        "Share of samples nearer to a training row than to a held-out one, the sets of equal size: 0.5 is right. A footnote: "
+        "sets that pass it still lose to membership attacks (arXiv 2505.01524), since it averages over everyone.",
+    ),
     "utility": Meaning(
         "train on samples", "higher",
         "A gradient-boosting model is trained on samples and tested on real held-out rows (area under ROC for classes, R² for "

@@ -13,10 +13,11 @@ from genus import dice
 from genus.data import codec_of
 from genus.data.split import rows
 from genus.errors import DataError
-from genus.judgement import tables, texts, twosample, vision
+from genus.judgement import tabular, texts, twosample, vision
 from genus.judgement.columns import Columns, frame_of
 from genus.judgement.features import Features, kind_of, label_features, plain_features
 from genus.judgement.frechet import frechet
+from genus.judgement.giveaway import given_away
 from genus.judgement.mmd import mmd
 from genus.judgement.modes import mode_scores
 from genus.judgement.neighbours import closeness, likeness, nearest, share
@@ -25,6 +26,7 @@ from genus.judgement.score import Score
 MOST = {"table": 10000, "array": 10000, "image": 5000, "text": 2000}
 QUICK = 1000
 LIKELY = 2000
+DRAWN = 30000
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Judge:
 
     Attributes
     ----------
-    kind: of data. test: the items in use. space: the features of distances; near: those of copying.
+    kind: of data. test: the items in use. space: the features of distances; near: those of copying. rules: mined once.
     """
 
     X: Any
@@ -68,8 +70,9 @@ class Judge:
         self.test = self._part(self.X, "test", len(self._items(self.X)))
         if len(self.test) < 10:
             raise DataError(f"The test set has {len(self.test)} items; give at least 10 held-out items to judge by.")
-        self.draws = min(self.n or len(self.test), 50000)
+        self.draws = min(self.n or self._usual(), 50000)
         self.n = min(len(self.test), self.draws)
+        self.rules: list[Any] | None = None
         self.test = self._part(self.X, "test", self.n)
         self.real_train = None if self.train is None else self._part(self.train, "train", 50000)
         fitted_on = self.real_train if self.real_train is not None else self.test
@@ -86,6 +89,12 @@ class Judge:
 
     def _items(self, X: Any) -> Any:
         return texts.windows(X, self.window) if isinstance(X, str) else X
+
+    def _usual(self) -> int:
+        """How many samples to ask for where nobody said: of tables as many as there are training rows, for the attacks."""
+        if self.kind != "table" or self.train is None or self.quick:
+            return len(self.test)
+        return max(len(self.test), min(len(self.train), DRAWN))
 
     def _part(self, X: Any, purpose: str, n: int) -> Any:
         """At most n items of X, by seed and limited by kind."""
@@ -112,6 +121,13 @@ class Judge:
             return self._part(self.validation, "validation", self.n or 0), "validation"
         return None if self.train is None else (self._part(self.train, "floor", self.n or 0), "train")
 
+    def floor_learn(self) -> Any:
+        """Real rows to learn predictions from, as many as a model's samples; None but for tables."""
+        if self.kind != "table" or self.real_train is None:
+            return None
+        rng = np.random.default_rng(dice.derive(self.seed, "learn"))
+        return rows(self.real_train, rng.permutation(len(self.real_train))[: self.draws])
+
     def likely(self, X: Any) -> Any:
         """The items whose likelihood is taken, the same for every model: at most 2000 of the test set."""
         if X is None or isinstance(X, str) or len(X) <= LIKELY:
@@ -120,49 +136,50 @@ class Judge:
 
     # -- the questions ------------------------------------------------------------------------------------
 
-    def judge(self, samples: Any, *, own: bool = False) -> list[Score]:
-        """Every score of samples against the test items; `own` where they are training items, whose copies mean nothing.
+    def judge(self, samples: Any, *, own: bool = False, learn: Any = None, explain: bool = True) -> list[Score]:
+        """Every score of samples against the test items; `own` where they are training items, whose copies mean nothing; `learn`
+        what predictions of columns are learnt from, the samples themselves when None; `explain`: name the columns that told.
 
         One thread: the matrices are small, and idle threads that spin cost more than they give.
         """
         with threadpool_limits(1):
-            return self._judge(samples, own)
+            return self._judge(samples, own, learn, explain)
 
-    def _judge(self, samples: Any, own: bool) -> list[Score]:
+    def _judge(self, samples: Any, own: bool, learn: Any, explain: bool) -> list[Score]:
         samples = self._items(samples)
         fake = rows(samples, np.arange(min(len(samples), self.n or 0)))
         if len(fake) < 10:
             raise DataError(f"{len(fake)} samples are too few to judge: give at least 10.")
         features = self.space(fake)
         return [
-            *self._two_sample(fake, features),
+            *self._two_sample(fake, features, explain),
             *self._distances(features),
             *self._copies(samples, own),
             *self._modes(fake),
-            *self._tables(fake),
+            *(tabular.scores(self, fake, samples if learn is None else learn, samples, own) if self.columns is not None else []),
             *self._texts(fake),
         ]
 
-    def _score(self, metric: str, value: tuple[float, float, float], space: str = "", n: int | None = None, **more: Any) -> Score:
+    def score(self, metric: str, value: tuple[float, float, float], space: str = "", n: int | None = None, **more: Any) -> Score:
+        """A Score with this judge's reference, counts and seed filled in."""
         n = self.n if n is None else n
         return Score(metric, *value, n=n or 0, n_reference=more.pop("n_reference", self.n or 0), reference="test", space=space,
                      seed=self.seed, **more)  # fmt: skip
 
-    def _two_sample(self, fake: Any, features: np.ndarray) -> list[Score]:
+    def _two_sample(self, fake: Any, features: np.ndarray, explain: bool) -> list[Score]:
         seed, verdicts, detail = self.seed, [], {}
         for name, detector, a, b in self._detectors(fake, features):
             verdicts.append(twosample.detect(name, detector, a, b, seed=seed))
-        if self.columns is not None and self.frame is not None:
-            a, b = self.columns.matrix(frame_of(fake)), self.columns.matrix(self.frame)
-            detail["gave it away"] = twosample.giveaways(a, b, self.columns.names, self.columns.categorical, seed=seed)
+        if explain and self.columns is not None and self.frame is not None:
+            detail |= given_away(frame_of(fake), self.frame, self.columns, seed=seed)
         best = twosample.chosen(verdicts)
         detail |= {"detectors": {v.detector: v.auc[0] for v in verdicts}, "p": twosample.p_value(best)}
         each = ", ".join(f"{v.detector} {v.auc[0]:.3f}" for v in verdicts)
         note = f"by {best.detector}, chosen for each fold on the others out of {each}"
         note += "; below 0.5 is chance: 0.5 lies in the interval" if best.auc[0] < 0.5 < best.auc[2] else ""
         return [
-            self._score("auc", best.auc, "items", len(fake), note=note, detail=detail),
-            self._score("accuracy", best.accuracy, "items", len(fake), note=note),
+            self.score("auc", best.auc, "items", len(fake), note=note, detail=detail),
+            self.score("accuracy", best.accuracy, "items", len(fake), note=note),
         ]
 
     def _detectors(self, fake: Any, features: np.ndarray) -> list[tuple[str, twosample.Detector, Any, Any]]:
@@ -189,12 +206,12 @@ class Judge:
         fake, real, space = features[:most], self.real[:most], str(self.space)
         count: dict[str, Any] = {"n": len(fake), "n_reference": len(real)}
         value, low, high, p = mmd(fake[:QUICK], real[:QUICK], seed=self.seed)
-        found = [self._score("mmd", (value, low, high), space, min(QUICK, len(fake)), n_reference=min(QUICK, len(real)),
+        found = [self.score("mmd", (value, low, high), space, min(QUICK, len(fake)), n_reference=min(QUICK, len(real)),
                              note=f"p = {p:.3f}", detail={"p": p})]  # fmt: skip
         *distance, flags = frechet(features, self.real, seed=self.seed)
-        found.append(self._score("frechet", (distance[0], distance[1], distance[2]), space, len(features), flags=flags))
+        found.append(self.score("frechet", (distance[0], distance[1], distance[2]), space, len(features), flags=flags))
         each = likeness(fake, real)
-        return found + [self._score(name, share(values), space, **count) for name, values in each.items()]
+        return found + [self.score(name, share(values), space, **count) for name, values in each.items()]
 
     def _copies(self, samples: Any, own: bool) -> list[Score]:
         if self.real_train is None or own:
@@ -206,10 +223,10 @@ class Judge:
         close = closeness(self.near(some), self.near(held), self.near(train), seed=self.seed)
         count: dict[str, Any] = {"n": len(some), "n_reference": len(held)}
         return [
-            self._score("copies", share(np.array(copied, float)), "items", **count, detail={"held-out": float(np.mean(base))}),
-            self._score("near_copies", close["near"], str(self.near), **count),
-            self._score("closeness", close["ratio"], str(self.near), **count),
-            self._score("copying_z", close["z"], str(self.near), **count),
+            self.score("copies", share(np.array(copied, float)), "items", **count, detail={"held-out": float(np.mean(base))}),
+            self.score("near_copies", close["near"], str(self.near), **count),
+            self.score("closeness", close["ratio"], str(self.near), **count),
+            self.score("copying_z", close["z"], str(self.near), **count),
         ]
 
     def _equal(self, items: Any) -> list[bool]:
@@ -239,9 +256,9 @@ class Judge:
             values = mode_scores(drawn, held, self.modes)
             centres = self.modes[0] if isinstance(self.modes, tuple) else self.modes
             note = f"of {len(centres)}"
-            found = [self._score("modes", values["modes"], "modes", len(fake), note=note),
-                     self._score("good", values["good"], "modes", len(fake)),
-                     self._score("mode_kl", values["kl"], "modes", len(fake))]  # fmt: skip
+            found = [self.score("modes", values["modes"], "modes", len(fake), note=note),
+                     self.score("good", values["good"], "modes", len(fake)),
+                     self.score("mode_kl", values["kl"], "modes", len(fake))]  # fmt: skip
         if self.space.reader is not None:
             found.append(self._classes(self.space.reader(fake), self.space.reader(self.test)))
         return found
@@ -255,34 +272,17 @@ class Judge:
 
         wide = 1.96 * float(np.std([agree(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(50)], ddof=1))
         value, found = agree(a, b), len(np.unique(a))
-        return self._score("classes", (value, value - wide, min(1.0, value + wide)), str(self.space), len(a),
+        return self.score("classes", (value, value - wide, min(1.0, value + wide)), str(self.space), len(a),
                            note=f"{found} of {len(np.unique(b))} classes drawn",
                            detail={"found": found, "of": len(np.unique(b))})  # fmt: skip
-
-    def _tables(self, fake: Any) -> list[Score]:
-        if self.columns is None or self.frame is None:
-            return []
-        frame: Any = frame_of(fake)
-        found = []
-        value, each = tables.marginals(self.frame, frame, self.columns, seed=self.seed)
-        found.append(self._score("marginals", value, "columns", len(frame), detail=each))
-        if len(self.columns.names) > 1:
-            value, each = tables.pairs(self.frame, frame, self.columns, seed=self.seed)
-            worst = dict(sorted(each.items(), key=lambda kv: kv[1])[:10])
-            found.append(self._score("pairs", value, "columns", len(frame), detail=worst))
-        if self.target is not None:
-            value, what = tables.utility(frame, self.frame, self.target, seed=self.seed)
-            note = f"{what} of predicting {self.target}"
-            found.append(self._score("utility", value, note, len(frame), note=note))
-        return found
 
     def _texts(self, fake: Any) -> list[Score]:
         if self.kind != "text":
             return []
         value, detail = texts.ngrams(self.test, fake, seed=self.seed)
         return [
-            self._score("lengths", texts.lengths(self.test, fake, seed=self.seed), "characters", len(fake)),
-            self._score("ngrams", value, "characters", len(fake), detail=detail),
+            self.score("lengths", texts.lengths(self.test, fake, seed=self.seed), "characters", len(fake)),
+            self.score("ngrams", value, "characters", len(fake), detail=detail),
         ]
 
 

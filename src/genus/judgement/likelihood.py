@@ -21,13 +21,13 @@ def likelihood(model: Any, X: Any, y: Any = None, *, seed: int = 0, reference: s
     """
     y = y if getattr(model, "condition_", None) is not None else None
     scores: list[Score] = []
-    for kind, verb in _claims(model):
-        values, error, words = _values(model, verb, X, y, seed)
+    for kind, verb in claims(model):
+        values, error, words = values_of(model, verb, X, y, seed)
         scores += _scores(model, kind, values, error, words, len(values), seed, reference)
     return scores
 
 
-def _claims(model: Any) -> list[tuple[Kind, str]]:
+def claims(model: Any) -> list[tuple[Kind, str]]:
     """(kind, verb) of what the model gives for these data: exact and bound never together."""
     claims: list[tuple[Kind, str]] = []
     if hasattr(model, "log_prob"):
@@ -39,7 +39,7 @@ def _claims(model: Any) -> list[tuple[Kind, str]]:
     return claims
 
 
-def _values(model: Any, verb: str, X: Any, y: Any, seed: int) -> tuple[np.ndarray, float, str]:
+def values_of(model: Any, verb: str, X: Any, y: Any, seed: int) -> tuple[np.ndarray, float, str]:
     """(value of each item, standard error of their mean from the estimator alone, a word on how)."""
     call = getattr(model, verb)
     options = {} if verb == "log_prob" else {"seed": seed}

@@ -74,7 +74,8 @@ def closeness(fake: np.ndarray, held: np.ndarray, train: np.ndarray, *, seed: in
     https://arxiv.org/abs/2004.05675
     """
     k = min(NEAR, len(train))
-    g, h = nearest(fake, train, k)[0], nearest(held, train, k)[0]
+    fake, held, train = (a.astype(np.float32) for a in (fake, held, train))
+    g, h = (nearest(part, train, k)[0].astype(np.float64) for part in (fake, held))
     rng, floor = np.random.default_rng(seed), 1e-12
     ratio = float(np.median(g[:, 0]) / max(np.median(h[:, 0]), floor))
     again = [np.median(rng.choice(g[:, 0], len(g))) / max(np.median(rng.choice(h[:, 0], len(h))), floor) for _ in range(100)]

@@ -12,10 +12,10 @@ import numpy as np
 from markupsafe import Markup
 
 from genus import store
-from genus.judgement import gallery, svg
+from genus.judgement import gallery, sections, svg
+from genus.judgement.finding import Finding
 from genus.judgement.glossary import GLOSSARY
 from genus.judgement.row import ORDER, Row
-from genus.judgement.verdict import Finding
 
 KINDS = {
     "exact": "the model's own log-probability, nothing left out",
@@ -37,6 +37,10 @@ def write_page(
         pictures=[(row, Markup(gallery.show(row.samples, real))) 
                   for row in rows if row.samples is not None and row.role != "real"],
         curves=[(row.name, Markup(chart)) for row in rows if (chart := learning(row))], apart=not_comparable(rows),
+        parts=sections.sections(verdicts[0][0], rows) if len(verdicts) == 1 else [],
+        attacks=sections.attacked(verdicts), betrayals=sections.betrayals(verdicts, real, rows), costs=sections.costs(rows),
+        behind=[(row.name, held) for row, _ in verdicts if (held := sections.behind(row))],
+        footnote=[(row.name, s) for row in rows if row.role == "model" and (s := row.get("dcr"))],
         marginals=marginals(verdicts, real, rows), away=gave_away(verdicts), grams=grams(verdicts),
         glossary=[(GLOSSARY[m], m) for m in metrics(rows)],
         date=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
@@ -51,8 +55,9 @@ def metrics(rows: list[Row]) -> list[str]:
 
 
 GROUPS = {
-    "Likeness": ("auc", "mmd", "frechet", "precision", "recall", "density", "coverage", "classes"),
-    "Parts, use and copying": ("marginals", "pairs", "utility", "ngrams", "lengths", "modes", "good", "mode_kl",
+    "Likeness": ("auc", "auc_train", "mmd", "frechet", "precision", "recall", "density", "coverage", "classes"),
+    "Parts, use and memory": ("marginals", "pairs", "triples", "rules", "utility", "global_utility", "gap", "rare", "duplicates"),
+    "Parts and copying": ("ngrams", "lengths", "modes", "good", "mode_kl",
                                "copies", "near_copies", "closeness", "copying_z"),
 }  # fmt: skip
 
@@ -133,7 +138,7 @@ def not_comparable(rows: list[Row]) -> list[str]:
 
 def whiskers(rows: list[Row]) -> str:
     """The two-sample AUC of every row, with the band of real data."""
-    lines = [(r.name, r.role, s.value, s.low, s.high) for r in rows if (s := r.get("auc"))]
+    lines = [(r.title, r.role, s.value, s.low, s.high) for r in rows if (s := r.get("auc"))]
     if not lines:
         return ""
     real = next((r.get("auc") for r in rows if r.role == "real"), None)
@@ -179,7 +184,8 @@ def gave_away(verdicts: list[tuple[Row, list[Finding]]]) -> list[tuple[str, list
     out = []
     for row, _ in verdicts:
         auc = row.get("auc")
-        seen = [(name, lost) for name, lost in (auc.detail.get("gave it away", []) if auc else []) if lost > 0.003][:5]
+        told = auc.detail.get("gave it away", []) if auc and not auc.detail.get("columns") else []
+        seen = [(name, lost) for name, lost in told if lost > 0.003][:5]
         if seen:
             out.append((row.name, seen))
     return out

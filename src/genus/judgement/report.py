@@ -11,10 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from genus.judgement.finding import Finding
 from genus.judgement.glossary import GLOSSARY
 from genus.judgement.row import ORDER, Row, leaderboard, ranked
 from genus.judgement.score import Score
-from genus.judgement.verdict import Finding, findings, headline
+from genus.judgement.verdict import findings, headline
 
 WIDE = 100  # columns of a terminal
 ARROWS = {"higher": "↑", "lower": "↓", "none": ""}

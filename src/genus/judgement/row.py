@@ -11,9 +11,11 @@ import pandas as pd
 from genus.judgement.score import Score
 
 Role = Literal["model", "baseline", "real"]
-ORDER = ("auc", "mmd", "frechet", "precision", "recall", "density", "coverage", "marginals", "pairs", "utility", "ngrams",
-         "lengths",
-         "classes", "modes", "good", "mode_kl", "copies", "near_copies", "closeness", "copying_z")  # fmt: skip
+ORDER = ("auc", "auc_train", "mmd", "frechet", "precision", "recall", "density", "coverage", "marginals", "pairs", "triples",
+         "rules", "utility", "global_utility", "gap", "rare", "duplicates", "ngrams", "lengths",
+         "classes", "modes", "good", "mode_kl", "copies", "near_copies", "closeness", "copying_z", "dcr", "distance_attack",
+         "density_attack", "likelihood_attack", "singling_out", "inference", "exact_rows", "overlap")  # fmt: skip
+TITLES = {"resample": "copy", "marginals": "independence"}
 
 
 @dataclass
@@ -25,6 +27,7 @@ class Row:
     name: on the leaderboard. role: whether it is judged, a yardstick, or real data. scores: all of them.
     samples: some, in the user's type. history: of training. seconds: {"fit": …, "sample": …, "judge": …}.
     fields: the hyper-parameters. failed: the sentence it failed with, or empty. silent: why it has no likelihood.
+    cost: {"parameters", "MB", "peak MB"}.
     """
 
     name: str
@@ -36,6 +39,12 @@ class Row:
     fields: dict[str, Any] = field(default_factory=dict)
     failed: str = ""
     silent: str = ""
+    cost: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What a row stands for: the controls by what they do, the others by their name."""
+        return TITLES.get(self.name, self.name) if self.role == "baseline" else self.name
 
     def get(self, metric: str, kind: str | None = None) -> Score | None:
         """The score of that metric (and kind), or None."""
@@ -50,6 +59,7 @@ class Row:
         """Everything but the samples, as JSON."""
         return {
             "name": self.name, "role": self.role, "failed": self.failed, "silent": self.silent, "seconds": self.seconds,
+            "cost": self.cost,
             "fields": {k: v if isinstance(v, bool | int | float | str | None) else str(v) for k, v in self.fields.items()},
             "scores": [s.to_json() for s in self.scores], "history": self.history,
         }  # fmt: skip

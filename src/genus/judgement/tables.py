@@ -13,7 +13,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from genus.judgement.columns import Columns, is_number
 
 RESAMPLES = 20
-MOST_PAIRS = 200
+MOST = {2: 200, 3: 100}  # pairs, triples
 
 
 def marginals(real: Any, fake: Any, columns: Columns, *, seed: int = 0) -> tuple[tuple[float, float, float], dict]:
@@ -47,22 +47,35 @@ def _around(value: float, again: list[Any]) -> tuple[float, float, float]:
     return value, value - wide, min(1.0, value + wide)
 
 
-def pairs(real: Any, fake: Any, columns: Columns, *, seed: int = 0) -> tuple[tuple[float, float, float], dict]:
-    """((mean agreement, low, high), {"a × b": agreement}) over pairs of columns: 1 − TVD of their tables of bins."""
+def joint(
+    real: Any, fake: Any, columns: Columns, *, ways: int = 2, seed: int = 0
+) -> tuple[tuple[float, float, float], dict[str, float]]:
+    """((mean agreement, low, high), {"a × b": agreement}) over pairs (or triples) of columns: 1 − TVD of their tables of bins.
+
+    All of them, or so many drawn by seed: 200 pairs, 100 triples.
+    """
     a, b = columns.bins(real), columns.bins(fake)
     width = np.maximum(a.max(0), b.max(0)) + 1
     rng = np.random.default_rng(seed)
-    which = list(combinations(range(a.shape[1]), 2))
-    if len(which) > MOST_PAIRS:
-        which = [which[i] for i in sorted(rng.choice(len(which), MOST_PAIRS, replace=False))]
-    codes = [(a[:, i] * width[j] + a[:, j], b[:, i] * width[j] + b[:, j]) for i, j in which]
+    which = list(combinations(range(a.shape[1]), ways))
+    if len(which) > MOST[ways]:
+        which = [which[i] for i in sorted(rng.choice(len(which), MOST[ways], replace=False))]
+    codes = [_ranked(_coded(a, w, width), _coded(b, w, width)) for w in which]
     each = [_agree(x, y, False) for x, y in codes]
     again = []
     for _ in range(RESAMPLES):
         i, j = rng.integers(len(a), size=len(a)), rng.integers(len(b), size=len(b))
         again.append(np.mean([_agree(x[i], y[j], False) for x, y in codes]))
-    names = [f"{columns.names[i]} × {columns.names[j]}" for i, j in which]
+    names = [" × ".join(str(columns.names[i]) for i in w) for w in which]
     return _around(float(np.mean(each)), again), dict(zip(names, each, strict=True))
+
+
+def _coded(cells: np.ndarray, which: tuple[int, ...], width: np.ndarray) -> np.ndarray:
+    """(n,) one code for the cells of the columns `which`."""
+    code = np.zeros(len(cells), np.int64)
+    for i in which:
+        code = code * width[i] + cells[:, i]
+    return code
 
 
 def is_class(column: Any) -> bool:

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from genus.judgement.finding import BAD, DOUBTFUL, GOOD, Finding
 from genus.judgement.row import Row
 from genus.judgement.score import Score
+from genus.judgement.suspicion import suspicions
 
-BAD, DOUBTFUL, GOOD = 0, 1, 2
 MANY = 0.5  # of the samples copied: then nothing else counts
-WORDS = {BAD: "bad", DOUBTFUL: "doubtful", GOOD: "good"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One sentence and how bad it is (0 bad, 1 doubtful, 2 good); `weight` orders those that are equally bad."""
-
-    level: int
-    says: str
-    weight: float = 0.0
-
-    @property
-    def word(self) -> str:
-        return WORDS[self.level]
 
 
 def findings(row: Row, rows: Iterable[Row], missing: Iterable[str] = ()) -> list[Finding]:
@@ -35,7 +21,7 @@ def findings(row: Row, rows: Iterable[Row], missing: Iterable[str] = ()) -> list
     baselines = [r for r in rows if r.role == "baseline" and r is not row and not r.failed and r.name != "resample"]
     found = [*_copying(row), *_told_apart(row, real), *_baselines(row, baselines), *_missing_parts(row, real),
              *_columns(row, real),
-             *_utility(row, real), *_modes(row), *_likelihood(row)]  # fmt: skip
+             *_utility(row, real), *_modes(row), *_likelihood(row), *suspicions(row, real)]  # fmt: skip
     found += [Finding(DOUBTFUL, f"{s.label}: {flag}.") for s in row.scores for flag in s.flags if "impossible" not in flag]
     found += [Finding(DOUBTFUL, text) for text in missing]
     return sorted(found, key=lambda f: (f.level, -f.weight))
@@ -72,13 +58,29 @@ def _told_apart(row: Row, real: Row | None) -> list[Finding]:
     if auc is None:
         return []
     told, _ = _levels(auc, real)
-    p, seen = auc.detail.get("p", float("nan")), auc.detail.get("gave it away", [])
-    by = ", ".join(name for name, lost in seen[:3] if lost > 0.01)
-    away = f" Given away most by {by}." if by and told > 0 else ""
+    p = auc.detail.get("p", float("nan"))
+    away = f" {given_away(auc)}" if told > 0 else ""
     text = (
         f"{headline(row, real) if _copied(row) <= MANY else f'Two-sample AUC {auc.value:.3f}.'}{away} (n = {auc.n}, p = {p:.2g})"
     )
     return [Finding(GOOD if told <= 0 else BAD if auc.value > 0.8 else DOUBTFUL, text, 10 + max(told, 0))]
+
+
+def given_away(auc: Score) -> str:
+    """What told the samples apart, in words; empty where no column did."""
+    columns = [c for c in auc.detail.get("columns", []) if c["lost"] > 0.01 or c["alone"] > 0.55][:3]
+    pairs = auc.detail.get("pairs", [])[:2]
+    if not columns and not pairs:
+        seen = [name for name, lost in auc.detail.get("gave it away", [])[:3] if lost > 0.01]
+        return f"Given away most by {', '.join(seen)}." if seen else ""
+    parts = []
+    if columns:
+        each = [f"{c['column']} ({c['says']})" if c["says"] and c["alone"] > 0.52 else c["column"] for c in columns]
+        parts.append(f"Given away by {'; '.join(each)}.")
+    if pairs:
+        each = [f"{name} (trees that see the two alone {both:.2f}, either {one:.2f})" for name, both, one in pairs]
+        parts.append(f"Together by {' and '.join(each)}.")
+    return " ".join(parts)
 
 
 def _copied(row: Row) -> float:
