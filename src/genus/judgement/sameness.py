@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from pandas.util import hash_pandas_object
 
 from genus.judgement.columns import Columns
 from genus.judgement.membership import reach, wilson
@@ -20,12 +19,12 @@ Interval = tuple[float, float, float]
 
 def marks(frame: Any) -> np.ndarray:
     """(n,) a 64-bit hash of each row, equal for equal rows: 3 and 3.0 are the same."""
-    plain = {}
+    plain, hashed = {}, cast(Any, pd).util.hash_pandas_object
     for i, name in enumerate(frame.columns):
         column = frame[name]
         number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
         plain[i] = column.to_numpy(np.float64, na_value=np.nan) if number else column.astype(str).to_numpy(object)
-    return hash_pandas_object(pd.DataFrame(plain), index=False).to_numpy()
+    return hashed(pd.DataFrame(plain), index=False).to_numpy()
 
 
 def repeated(frame: Any) -> Interval:
