@@ -22,6 +22,13 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "misc
 
 # One word an idea: what a field of any family may be called, and what it means wherever it occurs.
 GLOSSARY = {
+    "order": "in which cells are read",
+    "inner": "width of a cell's vector",
+    "particles": "copies of an item, weighed",
+    "fields": "rounds of mean field",
+    "sweeps": "of Gibbs sampling",
+    "chains": "run side by side",
+    "burn": "sweeps before a draw",
     "seed": "what random numbers come from",
     "components": "parts of a mixture",
     "covariance": "shape of a component's covariance",

@@ -38,6 +38,9 @@ _PLACES = {
     "load": "genus.data.load",
     "evaluate": "genus.judgement.evaluate",
     "compare": "genus.judgement.compare",
+    "predict": "genus.tasks.predict",
+    "balance": "genus.tasks.balance",
+    "recommend": "genus.tasks.recommend",
 }
 
 __all__ = list(_PLACES)  # pyright: ignore[reportUnsupportedDunderAll]
@@ -69,6 +72,9 @@ if TYPE_CHECKING:
     from genus.model import Model as Model
     from genus.posterior import Posterior as Posterior
     from genus.relational import Tables as Tables
+    from genus.tasks.balance import balance as balance
+    from genus.tasks.predict import predict as predict
+    from genus.tasks.recommend import recommend as recommend
     from genus.train.run import Run as Run
 
 

@@ -94,7 +94,7 @@ def data(
 def fit(
     context: typer.Context,
     source: Data,
-    family: Annotated[str, typer.Option(help="Short name: `genus families` lists them.")] = "",
+    family: Annotated[str, typer.Option(help="Short name: `genus families` lists them; for tables made when left out.")] = "",
     output: Out = None,
     condition: Annotated[
         str | None, typer.Option(help="Columns to condition on, comma-separated, or `labels`.", show_default=False)
@@ -166,6 +166,10 @@ def sample(
     temperature: Annotated[
         float | None, typer.Option(help="Below 1 more typical, above 1 more varied.", show_default=False)
     ] = None,
+    balance: Annotated[
+        str | None,
+        typer.Option(help='Columns whose combinations shall be equally frequent, or "column:level=share,…".', show_default=False),
+    ] = None,
 ) -> None:
     """Draw new items: to .csv .parquet .txt .npz .npy, .png (a grid), or DIR/ (one file an image)."""
     from genus.cli.work import sample_run
@@ -174,11 +178,21 @@ def sample(
         from genus.cli.relational import sample_tables
 
         return sample_tables(run, n, output, seed)
-    return sample_run(run, 16 if n is None else n, output, given or [], seed, temperature)
+    return sample_run(run, 16 if n is None else n, output, given or [], seed, temperature, balance)
 
 
 @app.command()
-def score(run: RunArg, source: Data, output: Out = None, seed: Seed = 0, kind: Kind = None, image_size: Size = None) -> None:
+def score(
+    run: RunArg,
+    source: Data,
+    output: Out = None,
+    by: Annotated[
+        str | None, typer.Option(help="`column`: nats of each column beside, which say why.", show_default=False)
+    ] = None,
+    seed: Seed = 0,
+    kind: Kind = None,
+    image_size: Size = None,
+) -> None:
     """Score each item of DATA: log_prob, bound, estimate or energy, named as what it is, in nats and bits/dim."""
     from genus.cli.work import score_run
 
@@ -187,7 +201,7 @@ def score(run: RunArg, source: Data, output: Out = None, seed: Seed = 0, kind: K
 
         return score_tables(run, source, output)
 
-    return score_run(run, source, output, seed, {"kind": kind, "size": image_size})
+    return score_run(run, source, output, seed, {"kind": kind, "size": image_size}, by)
 
 
 @app.command()
@@ -196,6 +210,21 @@ def complete(run: RunArg, source: Data, output: Out = None, seed: Seed = 0, kind
     from genus.cli.work import complete_run
 
     complete_run(run, source, output, seed, {"kind": kind})
+
+
+@app.command()
+def predict(
+    run: RunArg,
+    source: Data,
+    target: Annotated[str, typer.Option(help="The column to predict from the others.")],
+    output: Out = None,
+    seed: Seed = 0,
+    kind: Kind = None,
+) -> None:
+    """Predict a column of DATA: probabilities of its labels, or mean and quantiles of a number, and how good they are."""
+    from genus.cli.predict import predict_run
+
+    predict_run(run, source, target, output, seed, kind)
 
 
 @app.command()

@@ -54,8 +54,7 @@ def fit_stream(
     command: str,
 ) -> None:
     """Fit a family to a table in chunks; rows for validation and test are chosen by their hash, the test's kept in the run."""
-    if not family:
-        raise UsageError("Name a family with --family; `genus families` lists them.")
+    family = family or "made"
     given = [name for name, value in {"condition": condition, **reading}.items() if value is not None and name != "schema"]
     if given:
         raise UsageError(f"A table that is streamed takes no --{given[0]}: leave it out.")

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.table import Table
 
-from genus.capability import Bound, Density, Energy, Estimate, Partial
+from genus.capability import Bound, Density, Energy, Estimate, Factored, Partial
 from genus.catalogue import accepting
 from genus.catalogue import family as find_family
 from genus.cli.flags import parse_fields, parse_given
 from genus.cli.folder import Folder, divide, leads, read_data
+from genus.cli.predict import balanced_rows
 from genus.cli.stream import ENDINGS, MANY, sample_stream
 from genus.data.split import split
 from genus.data.write import write
@@ -24,6 +26,7 @@ from genus.model import Model
 from genus.train.run import Run
 
 console = Console(stderr=True, highlight=False)
+DEFAULTS = {"table": "made", "ratings": "rbm"}  # families for data that name none
 
 
 def fit_run(
@@ -41,11 +44,14 @@ def fit_run(
     command: str,
 ) -> None:
     """Fit a family to data and keep model, split and checkpoints in a run folder."""
-    if not family:
-        raise UsageError("Name a family with --family; `genus families` lists them.")
-    cls = find_family(family)
-    model = cls(**parse_fields(cls, words))
+    cls = find_family(family) if family else None
     data = read_data(source, reading)
+    if cls is None:
+        family = DEFAULTS.get(data.kind, "")
+        if not family:
+            raise UsageError(f"Name a family for {data.kind} data with --family; `genus families` lists them.")
+        cls = find_family(family)
+    model = cls(**parse_fields(cls, words))
     X, y = divide(data, condition)
     folder = Folder(output or Path("runs") / f"{data.name}-{family}")
     if must_exist and not (folder.path / "run.json").is_file():
@@ -78,13 +84,20 @@ def fit_run(
     console.print(f"{folder.path}: done. Next: genus sample {folder.path} -n 16")
 
 
-def sample_run(path: Path, n: int, output: Path | None, given: list[str], seed: int | None, temperature: float | None) -> None:
+def sample_run(
+    path: Path, n: int, output: Path | None, given: list[str], seed: int | None, temperature: float | None,
+    balance: str | None = None,
+) -> None:  # fmt: skip
     """Draw n items and write or show them."""
     model = Folder(path).model()
     if temperature is not None:
         if "temperature" not in model.get_params():
             raise UsageError(f"{type(model).__name__} has no temperature; leave --temperature out.")
         model.set_params(temperature=temperature)
+    if balance:
+        if given:
+            raise UsageError("--balance draws its own conditions: leave --given out.")
+        return _deliver(balanced_rows(model, n, balance, seed), output, default=path / "samples.png")
     y, known = _conditions(model, parse_given(given))
     if n > MANY and output is not None and output.suffix in ENDINGS and model.codec_.kind == "table":
         return sample_stream(model, n, output, y, given=known or None, seed=seed)
@@ -126,13 +139,17 @@ def _deliver(X: Any, output: Path | None, default: Path) -> None:
         np.savetxt(sys.stdout, X.reshape(len(X), -1), fmt="%.6g", delimiter=",")
 
 
-def score_run(path: Path, source: str, output: Path | None, seed: int, reading: dict[str, Any]) -> None:
+def score_run(
+    path: Path, source: str, output: Path | None, seed: int, reading: dict[str, Any], by: str | None = None
+) -> None:  # fmt: skip
     """Score every item, in columns named as what the numbers are."""
     folder = Folder(path)
     model = folder.model()
     X, y = divide(read_data(source, folder.description["data"]["reading"] | _set(reading)), folder.description["condition"])
     columns = scores(model, X, y, seed)
     frame = pd.DataFrame(columns)
+    if by is not None:
+        frame = pd.concat([frame, _by_column(model, X, y, by)], axis=1)
     name, values = next(iter(columns.items()))
     half = 1.96 * values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else float("nan")
     console.print(f"{name}: mean {values.mean():.4f} ± {half:.4f} nats an item over {len(values)} (95 %)")
@@ -143,6 +160,21 @@ def score_run(path: Path, source: str, output: Path | None, seed: int, reading: 
     else:
         write(frame, output)
         console.print(f"{len(frame)} scores → {output}")
+
+
+def _by_column(model: Model, X: Any, y: Any, by: str) -> pd.DataFrame:
+    """Nats of each column, and a table of the least likely rows with the columns that make them so."""
+    if by != "column" or not isinstance(model, Factored):
+        raise UsageError(f"--by takes `column`, of a family whose log p is a sum over columns (made, tree …), not {by!r}.")
+    each = model.log_prob_by(X, y).reset_index(drop=True)
+    usual = each.median()
+    table = Table("row", "nats", "most surprising: column = value (nats below usual)")
+    for row in each.sum(axis=1).nsmallest(10).index:
+        gap = (each.loc[row] - usual).nsmallest(3)
+        told = ", ".join(f"{name} = {X[name].iloc[row]} ({value:.1f})" for name, value in gap.items())
+        table.add_row(str(row), f"{each.loc[row].sum():.1f}", told)
+    console.print(table)
+    return each
 
 
 def scores(model: Model, X: Any, y: Any, seed: int) -> dict[str, np.ndarray]:

@@ -1,0 +1,90 @@
+"""Predict and balance: Bayes' rule by enumeration, sound intervals, groups as frequent as asked and else as they were."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genus import MADE, BayesianNetwork, GaussianMixture, Marginals, balance, predict
+from genus.errors import UsageError
+
+
+def table(n: int = 1500, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    sex = rng.integers(0, 2, n)
+    rich = rng.random(n) < np.where(sex == 1, 0.5, 0.1)
+    age = rng.normal(40 + 10 * rich, 5).round().astype(int)
+    day = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.where(rich, 200, 0) + rng.integers(0, 100, n), "D")
+    return pd.DataFrame(
+        {"sex": np.array(["F", "M"])[sex], "rich": np.array(["no", "yes"])[rich.astype(int)], "age": age, "day": day}
+    )
+
+
+@pytest.fixture(scope="module")
+def made() -> MADE:
+    return MADE(steps=400, seed=0).fit(table())
+
+
+def test_probabilities_are_those_of_bayes_rule(made):
+    rows = table(20, seed=1)
+    found = predict(made, rows.drop(columns="rich"), "rich")
+    both = np.stack([made.log_prob(rows.assign(rich=level)) for level in ("no", "yes")], 1)
+    share = np.exp(both) / np.exp(both).sum(1, keepdims=True)
+    assert found[["no", "yes"]].to_numpy() == pytest.approx(share, abs=1e-6)
+    assert found.sum(axis=1).to_numpy() == pytest.approx(1)
+
+
+def test_it_predicts_what_can_be_known_and_never_looks_at_the_answer(made):
+    test = table(400, seed=2)
+    found = predict(made, test, "rich")
+    assert np.mean((found["yes"] > 0.5) == (test["rich"] == "yes")) > 0.95
+    blind = predict(made, test.assign(rich="no"), "rich")
+    assert found.to_numpy() == pytest.approx(blind.to_numpy())
+    alone = predict(Marginals().fit(table()), test, "rich")["yes"]
+    assert alone.std() == pytest.approx(0, abs=1e-9)
+
+
+def test_intervals_of_numbers_and_times_cover(made):
+    test = table(300, seed=3)
+    age = predict(made, test, "age", seed=0)
+    inside = (test["age"] >= age["q5"]) & (test["age"] <= age["q95"])
+    assert 0.82 < inside.mean() < 0.99
+    assert np.corrcoef(age["mean"], test["age"])[0, 1] > 0.5
+    day = predict(made, test, "day", draws=40, seed=0)
+    assert day["q50"].dtype.kind == "M"
+    assert ((day["q5"] <= test["day"]) & (test["day"] <= day["q95"])).mean() > 0.75
+
+
+def test_families_without_a_record_complete(made):
+    test = table(60, seed=4).drop(columns="day")
+    model = GaussianMixture(components=4, seed=0).fit(table().drop(columns="day"))
+    found = predict(model, test, "rich", draws=30)
+    assert np.mean((found["yes"] > 0.5) == (test["rich"] == "yes")) > 0.8
+    with pytest.raises(UsageError, match="Did you mean 'rich'"):
+        predict(made, test, "ricj")
+
+
+@pytest.mark.parametrize("family", [MADE, BayesianNetwork])
+def test_groups_are_balanced_and_else_as_they_were(family, made):
+    model = made if family is MADE else BayesianNetwork().fit(table())
+    drawn = balance(model, 2000, ["sex", "rich"], seed=0)
+    assert (drawn.groupby(["sex", "rich"]).size() == 500).all()
+    rich = drawn[drawn["rich"] == "yes"]
+    assert rich["age"].mean() == pytest.approx(50, abs=1.5)
+    assert drawn[drawn["rich"] == "no"]["age"].mean() == pytest.approx(40, abs=1.5)
+    some = balance(model, 1000, {"rich": {"yes": 0.3}}, seed=0)
+    assert (some["rich"] == "yes").sum() == 300
+    share = (some[some["rich"] == "yes"]["sex"] == "M").mean()
+    assert share == pytest.approx(5 / 6, abs=0.08)
+
+
+def test_what_cannot_be_balanced_is_said(made):
+    for columns, words in (
+        (["nothing"], "no column"),
+        ({"rich": {"maybe": 0.5}}, "no level"),
+        ({"rich": {"yes": 0.7, "no": 0.7}}, "sum to 1.4"),
+        (["day"], "no levels to balance"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            balance(made, 10, columns)
