@@ -57,7 +57,7 @@ def _among(v: np.ndarray, u: np.ndarray) -> np.ndarray:
 
 def _whole(u: np.ndarray, v: np.ndarray) -> tuple[float, str]:
     p, q = (float(np.mean(a == np.rint(a))) for a in (u, v))
-    return abs(p - q), f"{_percent(p)} of the real values are whole numbers, {_percent(q)} of the samples'"
+    return 1.01 * abs(p - q), f"{_percent(p)} of the real values are whole numbers, {_percent(q)} of the samples'"
 
 
 def _spike(u: np.ndarray, v: np.ndarray) -> tuple[float, str]:

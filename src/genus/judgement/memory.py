@@ -10,7 +10,7 @@ import numpy as np
 from genus.errors import GenusError
 from genus.judgement.judge import Judge
 from genus.judgement.likelihood import claims, values_of
-from genus.judgement.score import Kind, Score
+from genus.judgement.score import Kind, Score, number
 
 
 def memorised(judge: Judge, model: Any) -> list[Score]:
@@ -30,7 +30,7 @@ def memorised(judge: Judge, model: Any) -> list[Score]:
         return []
     value = float(train.mean() - test.mean())
     wide = 1.96 * math.sqrt(float(train.var(ddof=1)) / len(train) + float(test.var(ddof=1)) / len(test))
-    note = f"{train.mean():.2f} on training items, {test.mean():.2f} on held-out ones"
+    note = f"{number(train.mean(), 2)} on training items, {number(test.mean(), 2)} on held-out ones"
     return [
         Score("gap", value, value - wide, value + wide, kind=kind, n=len(train), n_reference=len(test),
               reference="train and test", space=f"{judge.kind} in its own units", seed=judge.seed, note=note,

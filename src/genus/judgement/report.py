@@ -106,7 +106,7 @@ def table_of(rows: list[Row], title: str, found: list[Finding]) -> str:
     table = Table(show_edge=False, pad_edge=False, box=None, padding=(0, 1))
     table.add_column("")
     for row in rows:
-        table.add_column(row.name, justify="right")
+        table.add_column(row.title, justify="right")
     metrics = [m for m in ORDER if any(r.get(m) for r in rows)]
     for metric in metrics:
         first = next(s for r in rows if (s := r.get(metric)))
@@ -147,7 +147,7 @@ def lines_of(rows: list[Row], title: str, found: list[Finding]) -> str:
         cells = [_cell(s) if (s := row.get(m)) else "–" for m in metrics]
         nats = row.get("log_likelihood")
         seconds = f"{row.seconds['fit']:.0f}" if "fit" in row.seconds else "–"
-        table.add_row("real" if row.role == "real" else row.name, *(cells if not row.failed else ["failed"]), *(
+        table.add_row("real" if row.role == "real" else row.title, *(cells if not row.failed else ["failed"]), *(
             [nats.written(interval=False) if nats else "–", seconds] if not row.failed else []))  # fmt: skip
     return _printed(table, title, found)
 

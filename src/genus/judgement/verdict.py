@@ -128,11 +128,11 @@ def _baselines(row: Row, baselines: list[Row]) -> list[Finding]:
         return []
     lost = [b for b in baselines if (other := b.get("auc")) and not auc.comparable(other) and other.value <= auc.value]
     if lost:
-        names = " and ".join(b.name for b in lost)
+        names = " and ".join(b.title for b in lost)
         return [Finding(BAD, f"{row.name} does not beat the baseline {names} on the two-sample test.", 8)]
     if not baselines:
         return []
-    names = ", ".join(f"{b.name} ({b.value('auc'):.3f})" for b in baselines)
+    names = ", ".join(f"{b.title} ({b.value('auc'):.3f})" for b in baselines)
     return [Finding(GOOD, f"Beats the baselines on the two-sample test: {names} against {auc.value:.3f}.")]
 
 
