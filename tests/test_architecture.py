@@ -22,6 +22,8 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "misc
 
 # One word an idea: what a field of any family may be called, and what it means wherever it occurs.
 GLOSSARY = {
+    "weights": "of components: free or with a prior",
+    "concentration": "of a Dirichlet prior",
     "order": "in which cells are read",
     "inner": "width of a cell's vector",
     "particles": "copies of an item, weighed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.mixture import BayesianGaussianMixture
 from sklearn.mixture import GaussianMixture as Peer
 
 from genus import GaussianMixture
@@ -95,3 +96,25 @@ def test_trouble_is_told_in_one_sentence():
         GaussianMixture(covariance="ful").fit(X)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="leave one out"):
         GaussianMixture(means=X[:2], components=3).fit(X)
+
+
+def test_variational_components_fade_as_scikit_learns_do():
+    X = blobs(900, seed=1)
+    model = GaussianMixture(components=8, weights="dirichlet", steps=500, tol=1e-8, seed=2).fit(X)
+    theirs = BayesianGaussianMixture(
+        n_components=8, weight_concentration_prior=1e-2, weight_concentration_prior_type="dirichlet_distribution",
+        mean_precision_prior=1.0, max_iter=2000, tol=1e-8, random_state=0,
+    ).fit(X)  # fmt: skip
+    kept = np.sort(theirs.weights_[theirs.weights_ > 0.01])
+    assert np.sort(np.exp(model.log_weight_[0].numpy())) == pytest.approx(kept, abs=2e-3)
+    assert GaussianMixture(components=8, steps=50, seed=2).fit(X).log_weight_.shape[1] == 8
+
+
+def test_clusters_are_those_of_scikit_learn():
+    X = blobs()
+    ours = GaussianMixture(means=X[:3], steps=60, tol=1e-9, regularise=0).fit(X)
+    theirs = peer(X, X[:3], "full", 60)
+    assert ours.predict_proba(X) == pytest.approx(theirs.predict_proba(X), abs=1e-3)
+    assert np.array_equal(ours.predict(X), theirs.predict(X))
+    assert ours.bic(X) == pytest.approx(theirs.bic(X), rel=1e-5)
+    assert ours.aic(X) == pytest.approx(theirs.aic(X), rel=1e-5)

@@ -23,7 +23,7 @@ from genus.train.run import Run
 
 COUNTED = 50_000
 CELLS = 128  # cells above which pairs are not counted
-VISITS = 210_000  # rows read in training, times the square root of how many more there are than 26,000
+VISITS = 210_000  # rows read in training at 26,000 rows; fewer at fewer, a little more at more
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -83,7 +83,7 @@ class MADE(Recipe, Factored, Partial, Constrained, Conditional):
         batch = self.batch or (512 if n > 200_000 else max(16, min(256, n // 20)))
         steps = self.steps
         if not (steps or self.epochs or self.minutes):
-            visits = VISITS * (n / 26_000) ** 0.5
+            visits = VISITS * (n / 26_000) ** (0.5 if n < 26_000 else 0.4)
             steps = int(max(300, min(visits / batch, 60 * n / batch)))
         return replace(self, batch=batch, steps=steps, dropout=self._dropout(n))
 

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from genus.capability import Conditional, Density, Partial, Summable
+from genus.capability import Clusters, Conditional, Partial, Summable
 from genus.errors import DataError, UsageError
 from genus.maths.groups import group_index, groups_of
 from genus.maths.kmeans import lloyd, nearest, seeds
-from genus.maths.mixing import Mixture, Moments, expectation, hard_moments, maximisation
+from genus.maths.mixing import Mixture, Moments, expectation, hard_moments, maximisation, variation
 from genus.maths.normal import complete_normal
 from genus.maths.quantise import Packed, drawn
 from genus.maths.statistics import Statistics
@@ -24,11 +24,12 @@ from genus.train.run import Run
 
 COUNTS = (1, 2, 4, 8, 16, 32)  # components tried when the user names none
 TRIED_ON = 10_000
+EXACT_STEPS = 3  # the last of so many steps are never in single precision where digits would be lost
 ON_DISK = 200_000  # rows of data on disk that the start is made from
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class GaussianMixture(Density, Partial, Summable, Conditional):
+class GaussianMixture(Clusters, Partial, Summable, Conditional):
     """A mixture of normals: p(x) = Σₖ wₖ N(x | μₖ, Σₖ).
 
     The E-step gives every item its posterior over components, the M-step refits each component to its
@@ -39,6 +40,9 @@ class GaussianMixture(Density, Partial, Summable, Conditional):
     ----------
     components: how many; None tries 1, 2, 4 … 32 and keeps the best by Schwarz's criterion.
     covariance: "full" matrices, one "tied" matrix, "diag"onal, or "spherical".
+    weights: "free" for the likelihood's maximum; "dirichlet" for variational Bayes with full covariances, by which
+    components that explain too little fade and are left out, so that `components` is only an upper bound.
+    concentration: of the Dirichlet prior of such weights; the smaller, the fewer remain.
     init: where the means start: "kmeans++" (then Lloyd's steps) or "random" items.
     means: items to start from instead, in the type of X.
     steps: of EM at most. tol: it ends when an item's mean log-likelihood gains less, nats.
@@ -49,11 +53,13 @@ class GaussianMixture(Density, Partial, Summable, Conditional):
 
     Attributes
     ----------
-    keys_: (g, m). centre_, scale_: (d,). log_weight_: (g, k), −∞ where a label has fewer components.
+    keys_: (g, m). log_label_: (g,) how frequent they were. centre_, scale_: (d,). log_weight_: (g, k), −∞ where a label has
+    fewer components.
     mean_: (g, k, d). covariance_: (g, k, d, d), or (g, k, d) variances; all standardised.
 
     Reference: A. Dempster, N. Laird and D. Rubin 1977, Maximum likelihood from incomplete data via the EM
-    algorithm, https://doi.org/10.1111/j.2517-6161.1977.tb01600.x; G. Schwarz 1978, Estimating the
+    algorithm, https://doi.org/10.1111/j.2517-6161.1977.tb01600.x; H. Attias 2000, A variational Bayesian framework for
+    graphical models, https://papers.nips.cc/paper/1726; G. Schwarz 1978, Estimating the
     dimension of a model, https://doi.org/10.1214/aos/1176344136
     """
 
@@ -61,6 +67,8 @@ class GaussianMixture(Density, Partial, Summable, Conditional):
 
     components: int | None = None
     covariance: Literal["full", "tied", "diag", "spherical"] = "full"
+    weights: Literal["free", "dirichlet"] = "free"
+    concentration: float = 1e-2
     init: Literal["kmeans++", "random"] = "kmeans++"
     means: Any = None
     steps: int = 100
@@ -72,7 +80,7 @@ class GaussianMixture(Density, Partial, Summable, Conditional):
 
     def _check(self) -> None:
         choices = {"covariance": ("full", "tied", "diag", "spherical"), "init": ("kmeans++", "random"),
-                   "dtype": ("auto", "float32", "float64")}  # fmt: skip
+                   "dtype": ("auto", "float32", "float64"), "weights": ("free", "dirichlet")}  # fmt: skip
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise UsageError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}.")
@@ -80,6 +88,8 @@ class GaussianMixture(Density, Partial, Summable, Conditional):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name}={value} must be 1 or more.")
+        if self.weights == "dirichlet" and (self.covariance != "full" or self.concentration <= 0):
+            raise UsageError("weights='dirichlet' wants full covariances and a positive concentration.")
         if self.regularise < 0:
             raise UsageError(f"regularise={self.regularise} must be 0 or more.")
         if self.means is not None and self.components not in (None, len(self.means)):
@@ -95,10 +105,12 @@ class GaussianMixture(Density, Partial, Summable, Conditional):
         self.centre_, self.scale_ = _spread(x)
         data = self._standardised(x)
         self.keys_, group = groups_of(y, 0 if y is None else len(x))
-        fitted, watch, labels = [], Watch(self.minutes), len(self.keys_)
+        fitted, counts, watch, labels = [], [], Watch(self.minutes), len(self.keys_)
         for g in range(labels):
             mine = data[(group == g).nonzero()[:, 0]] if labels > 1 else data
+            counts.append(len(mine))
             fitted.append(self._fit_one(mine, run, watch, labels - g))
+        self.log_label_ = (torch.tensor(counts, dtype=torch.float64) / sum(counts)).log()
         self._keep(fitted)
 
     def _standardised(self, x: Tensor | Stored) -> Tensor | Mapped:
@@ -145,7 +157,7 @@ class GaussianMixture(Density, Partial, Summable, Conditional):
             aloud = Run(progress=run.progress, json=run.json)
             mixture, _ = self._climb(rows, self._start(rows, k), aloud, 30, watch.share(1))
             loglik = expectation(rows, mixture, dtype=self._arithmetic)[0] * len(rows)
-            value = -2 * loglik + self._freedom(k, x.shape[1]) * math.log(len(rows))
+            value = -2 * loglik + self._freedom_of(k, x.shape[1]) * math.log(len(rows))
             worse = 0 if value < best else worse + 1
             if value < best:
                 best, chosen = value, k
@@ -153,7 +165,7 @@ class GaussianMixture(Density, Partial, Summable, Conditional):
                 break
         return chosen
 
-    def _freedom(self, k: int, d: int) -> int:
+    def _freedom_of(self, k: int, d: int) -> int:
         """Free parameters of a mixture."""
         matrix = d * (d + 1) // 2
         return k - 1 + k * d + {"full": k * matrix, "tied": matrix, "diag": k * d, "spherical": k}[self.covariance]
@@ -178,12 +190,22 @@ class GaussianMixture(Density, Partial, Summable, Conditional):
     def _climb(
         self, x: Tensor | Mapped, mixture: Mixture, run: Run, steps: int, seconds: float | None
     ) -> tuple[Mixture, list[dict[str, Any]]]:
-        """EM from `mixture` until it gains less than `tol`."""
+        """EM from `mixture` until it gains less than `tol`.
+
+        Early steps need no digits: by default they are in single precision until little is gained.
+        """
+        done, last, gain, settled = 0, -math.inf, math.inf, mixture
+        variational = self.weights == "dirichlet"
 
         def step() -> float:
-            nonlocal mixture
-            value, sums = expectation(x, mixture, dtype=self._arithmetic)
-            mixture = maximisation(sums, self.covariance, self._prior)
+            nonlocal mixture, settled, done, last, gain
+            early = self.dtype == "auto" and done < steps - EXACT_STEPS and gain > max(10 * self.tol, 1e-3)
+            value, sums = expectation(x, mixture, dtype=self._arithmetic, rough=early)
+            if variational:
+                mixture, settled = variation(sums, self.concentration)
+            else:
+                mixture = settled = maximisation(sums, self.covariance, self._prior)
+            done, gain, last = done + 1, abs(value - last), value
             return value
 
         def restore(state: dict[str, Any]) -> None:
@@ -195,7 +217,7 @@ class GaussianMixture(Density, Partial, Summable, Conditional):
 
         me = identity(self, {}, x, None, 1) if run.folder else None  # pyright: ignore[reportArgumentType]
         history = expect(step, steps=steps, tol=self.tol, run=run, seconds=seconds, state=(keep, restore), identity=me)
-        return mixture, history
+        return settled if done else mixture, history
 
     def _keep(self, fitted: list[Mixture]) -> None:
         """Stack the labels' mixtures, the shorter ones filled up with components of no weight."""
@@ -257,12 +279,25 @@ class GaussianMixture(Density, Partial, Summable, Conditional):
         return [((group == g).nonzero()[:, 0], Mixture(self.log_weight_[g], self.mean_[g], self.covariance_[g]))
                 for g in group.unique().tolist()]  # fmt: skip
 
-    def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
+    def _freedom(self) -> int:
+        d = len(self.centre_)
+        return sum(self._freedom_of(int(torch.isfinite(weights).sum()), d) for weights in self.log_weight_)
+
+    def _log_joint(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """(n, g · k), the components of label 0, of label 1 …"""
         z = (x.reshape(len(x), -1).double() - self.centre_) / self.scale_
-        out = torch.empty(len(z), dtype=torch.float64)
-        for rows, mixture in self._mixtures(y, len(z)):
-            out[rows] = torch.logsumexp(mixture.log_joint(z[rows]), 1)
-        return out - self.scale_.log().sum()
+        (labels, k), volume = self.log_weight_.shape, self.scale_.log().sum()
+        if y is None:
+            shares = zip(self.log_label_, self.log_weight_, self.mean_, self.covariance_, strict=True)
+            return torch.cat([share + Mixture(*parts).log_joint(z) - volume for share, *parts in shares], 1)
+        out = torch.full((len(x), labels, k), -torch.inf, dtype=torch.float64)
+        group = group_index(y, self.keys_, len(x))
+        for rows, mixture in self._mixtures(y, len(x)):
+            out[rows, group[rows[0]]] = mixture.log_joint(z[rows]) - volume
+        return out.flatten(1)
+
+    def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
+        return torch.logsumexp(self._log_joint(x, y), 1)
 
     def _sample(self, n: int, y: Tensor | None) -> Tensor:
         z = torch.empty(n, len(self.centre_), dtype=torch.float64)
