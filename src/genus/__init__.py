@@ -18,6 +18,7 @@ _PLACES = {
     "Gaussian": "genus.families.baseline",
     "MADE": "genus.families.made",
     "AnyOrder": "genus.families.anyorder",
+    "Tree": "genus.families.tree",
     "GaussianMixture": "genus.families.mixture",
     "CategoricalMixture": "genus.families.categorical",
     "HiddenMarkov": "genus.families.hidden",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from genus.families.mixture import GaussianMixture as GaussianMixture
     from genus.families.mst import MST as MST
     from genus.families.transformer import Transformer as Transformer
+    from genus.families.tree import Tree as Tree
     from genus.families.vae import VAE as VAE
     from genus.judgement.compare import compare as compare
     from genus.judgement.evaluate import evaluate as evaluate

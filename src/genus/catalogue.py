@@ -20,6 +20,7 @@ FAMILIES = {
     "gaussian": "genus.families.baseline:Gaussian",
     "made": "genus.families.made:MADE",
     "anyorder": "genus.families.anyorder:AnyOrder",
+    "tree": "genus.families.tree:Tree",
     "mixture": "genus.families.mixture:GaussianMixture",
     "categorical": "genus.families.categorical:CategoricalMixture",
     "hmm": "genus.families.hidden:HiddenMarkov",

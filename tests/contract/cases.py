@@ -17,6 +17,7 @@ TINY: dict[str, dict[str, Any]] = {
     "gaussian": {},
     "made": {"steps": 4, "batch": 16, "width": 32, "warmup": 1},
     "anyorder": {"steps": 4, "batch": 16, "width": 32, "warmup": 1},
+    "tree": {"particles": 4},
     "mixture": {"components": 2, "steps": 3},
     "categorical": {"components": 2, "steps": 3},
     "hmm": {"components": 2, "steps": 3},
