@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from genus import dice
+from genus.data.conditions import conditions
 from genus.data.stream import Chunks, opened
 from genus.data.table import TableCodec
 from genus.errors import UsageError
@@ -23,6 +24,7 @@ from genus.maths.quantise import Packed, drawn
 from genus.maths.statistics import Statistics
 from genus.maths.within import Within
 from genus.model import Model
+from genus.space import Record
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -317,11 +319,28 @@ class Summable(Model):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Constrained(Model):
-    """The family draws records under restrictions: `sample(n, given=…)` takes sets and ranges too, and rules are kept exactly."""
+    """The family draws records under restrictions: `sample(n, given=…)` takes sets and ranges too, and rules are kept exactly.
+
+    A row that comes to a dead end, or whose values break a rule however they are drawn inside their leaves, is drawn anew.
+    """
 
     @abstractmethod
     def _sample_within(self, n: int, within: Within, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """(x (n, cells), log P(the restriction) of each item (n,), −∞ where an item came to a dead end)."""
+
+    @final
+    def _asked(self, n: int, given: Any, y: Any, seed: int | None) -> Any:
+        """n rows that keep what is given and the table's rules, to the last digit."""
+        codec, view = self.codec_, self.space_
+        if not isinstance(codec, TableCodec) or not isinstance(view, Record) or not n:
+            return super()._asked(n, given, y, seed)
+        asked = conditions(codec, n, given, view)
+        with dice.private(seed), torch.no_grad():
+            c = self._conditions(n, y)
+            frame, log_weight = asked.draw(self._sample_within, c, given, self.chunk)
+        if given is not None:
+            frame.attrs["support"] = asked.support(log_weight, given)
+        return frame
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -346,7 +365,20 @@ class Stepwise(Model):
             return [self.codec_.unpack(frame.cpu(), self.space_) for frame in frames]
 
 
-CAPABILITIES = (Density, Factored, Clusters, Bound, Estimate, Energy, Latent, Partial, Summable, Constrained, Conditional, Stepwise)
+CAPABILITIES = (
+    Density,
+    Factored,
+    Clusters,
+    Bound,
+    Estimate,
+    Energy,
+    Latent,
+    Partial,
+    Summable,
+    Constrained,
+    Conditional,
+    Stepwise,
+)
 
 
 def capabilities(family: type[Model]) -> tuple[str, ...]:

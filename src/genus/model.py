@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -139,13 +140,20 @@ class Model(BaseEstimator, ABC):
         Parameters
         ----------
         n: how many. y: the condition, one for all or one an item; drawn as in training when left out.
-        given: known parts of an item, {column: value}, for families that complete. seed: None draws afresh.
+        given: known parts of an item, {column: value}, for families that complete; families that are Constrained also take a
+            set or list of values, a range (low, high) with either end None, and None for a missing cell. How likely the
+            model thinks the condition, and how many training rows that makes, is told in `attrs["support"]` of the table.
+        seed: None draws afresh.
         """
         check_is_fitted(self, "space_")
         if not isinstance(n, int) or n < 0:
             raise UsageError(f"sample(n) wants a count of 0 or more, not {n!r}.")
-        if given is not None:
-            return self._given(n, given, y, seed)
+        if given is not None or getattr(self.codec_, "rules_", None):
+            return self._asked(n, given, y, seed)
+        return self._free(n, y, seed)
+
+    def _free(self, n: int, y: Any, seed: int | None) -> Any:
+        """n items of which nothing is asked."""
         with dice.private(seed), torch.no_grad():
             c = self._conditions(n, y)
             parts = [self._sample(len(i), None if c is None else c[i]) for i in _chunks(n, self.chunk)]
@@ -286,6 +294,24 @@ class Model(BaseEstimator, ABC):
         tails = None if X is None else self.codec_.log_tails(X, self.space_)
         return value if tails is None else value + tails.sum(1).double()
 
+    def _asked(self, n: int, given: Any, y: Any, seed: int | None) -> Any:
+        """n items of which something is given, or which have rules to keep, as well as a family can that masks nothing."""
+        if rules := getattr(self.codec_, "rules_", None):
+            warnings.warn(
+                f"{type(self).__name__} does not enforce the table's {len(rules)} rule{'s' * (len(rules) > 1)}: "
+                "`genus families` shows which families do (constrained).",
+                stacklevel=4,
+            )
+        if given is None:
+            return self._free(n, y, seed)
+        wide = _restricting(given)
+        if wide is not None:
+            raise UsageError(
+                f"{type(self).__name__} takes one value of {wide!r}, not a set or a range: "
+                "`genus families` shows which families do (constrained)."
+            )
+        return self._given(n, given, y, seed)
+
     def _given(self, n: int, given: Any, y: Any, seed: int | None) -> Any:
         raise UsageError(f"{type(self).__name__} cannot sample given known parts: `genus families` shows which can (partial).")
 
@@ -295,6 +321,12 @@ class Model(BaseEstimator, ABC):
         tags.target_tags.required = False
         tags.non_deterministic = False
         return tags
+
+
+def _restricting(given: Any) -> Any:
+    """The first column of which a set or a range is given, None where there is none."""
+    items = given.items() if isinstance(given, dict) else ()
+    return next((name for name, value in items if isinstance(value, tuple | set | frozenset) or value is None), None)
 
 
 def _chunks(n: int, size: int) -> Iterator[Tensor]:

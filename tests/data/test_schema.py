@@ -32,14 +32,14 @@ def test_an_edited_kind_is_heeded_wherever_the_schema_comes_from(tmp_path):
     X = pd.DataFrame({"zip": np.arange(10000, 10040).repeat(3), 7: np.linspace(0, 1, 120)})
     told = json.loads(TableCodec().fit(X).schema_.text())
     told["columns"]["zip"] = "category"
-    told["rules"] = [{"rule": "anything"}]
+    told["rules"] = [{"rule": "range", "column": "7", "low": 0}]
     (tmp_path / "s.json").write_text(json.dumps(told))
     attached = load(X.copy(), schema=tmp_path / "s.json").X
     for codec in (TableCodec(schema=told), codec_of(attached), codec_of(attached.iloc[5:90])):
         assert isinstance(codec, TableCodec)
         codec.fit(X)
         assert codec.kinds_["zip"] == "category"
-        assert codec.schema_.rules == [{"rule": "anything"}]
+        assert codec.schema_.rules == [{"rule": "range", "column": "7", "low": 0}]
 
 
 def test_volumes_by_column_add_up_and_cells_know_their_column():

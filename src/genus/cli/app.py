@@ -31,7 +31,10 @@ Out = Annotated[Path | None, typer.Option("-o", "--output", help="Where to write
 Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 Given = Annotated[
     list[str] | None,
-    typer.Option(help="A known part or condition, as column=value; repeat for more.", show_default=False),
+    typer.Option(
+        help="A known part or condition: column=value, column=A|B, column=LOW..HIGH, column= (missing); repeat for more.",
+        show_default=False,
+    ),
 ]
 Kind = Annotated[str | None, typer.Option(help="Read DATA as table, image, text, lines, array or ratings.", show_default=False)]
 Size = Annotated[int | None, typer.Option("--image-size", help="Resize images to this many pixels a side.", show_default=False)]
@@ -88,6 +91,24 @@ def data(
         print(*describe_tables(str(source)), sep="\n")
         return
     show_data(source, kind, image_size, schema)
+
+
+@app.command()
+def rules(
+    source: Data,
+    schema: Annotated[
+        Path | None, typer.Option(help="Schema file to put the rules into; made if it is not there.", show_default=False)
+    ] = None,
+    drop: Annotated[str | None, typer.Option(help="Numbers of rules to leave out, as 2,5.", show_default=False)] = None,
+    seed: Seed = 0,
+) -> None:
+    """Find the rules that the rows of a table keep, show them for approval, and write them into a schema.
+
+    `genus fit DATA --schema FILE` then makes samples keep every one of them (families that are constrained).
+    """
+    from genus.cli.rules import show_rules
+
+    show_rules(source, schema, drop, seed)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -76,12 +76,38 @@ def _first(text: str, choices: tuple[Any, ...], name: str) -> Any:
     raise errors[0]
 
 
-def parse_given(words: list[str]) -> dict[str, str]:
-    """{column: value} from words such as "income=>50K"."""
-    given = {}
+def parse_given(words: list[str]) -> dict[str, Any]:
+    """{column: what is asked of it} from words such as "income=>50K", "age=30..40", "education=HS-grad|Bachelors", "job=".
+
+    A range is a tuple (low, high), either end None; several values are a list; nothing after the = is a missing cell (None).
+    A value that itself holds .. or | stands in double quotes.
+    """
+    given: dict[str, Any] = {}
     for word in words:
         column, equals, value = word.partition("=")
+        column, value = column.strip(), value.strip()
         if not equals or not column:
-            raise UsageError(f"--given takes column=value, not {word!r}, e.g. --given 'income=>50K'.")
-        given[column.strip()] = value.strip()
+            raise UsageError(f"--given takes column=value, not {word!r}, e.g. --given 'income=>50K' or --given age=30..40.")
+        if column in given:
+            raise UsageError(
+                f"--given names {column!r} twice: join the values as {column}=A|B, or give a range {column}=LOW..HIGH."
+            )
+        given[column] = _meant(value, word)
     return given
+
+
+def _meant(text: str, word: str) -> Any:
+    """A value, a list of values, a range, or None for a missing cell."""
+    if not text:
+        return None
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return text[1:-1]
+    low, dots, high = (part.strip() for part in text.partition(".."))
+    if dots:
+        if not low and not high:
+            raise UsageError(f"--given {word!r} has a range without ends: write LOW..HIGH, LOW.. or ..HIGH.")
+        return low or None, high or None
+    values = [part.strip() for part in text.split("|")]
+    if not all(values):
+        raise UsageError(f"--given {word!r} has an empty value between bars: write A|B.")
+    return values if len(values) > 1 else text

@@ -108,16 +108,21 @@ def sample_run(
         if names:
             raise UsageError(f"{error} It is conditioned on {', '.join(names)}.") from None
         raise
+    if support := getattr(X, "attrs", {}).get("support"):
+        console.print(f"P(given) = {support['probability']:.2g}, {support['rows']:.3g} expected rows of training")
     return _deliver(X, output, default=path / "samples.png")
 
 
-def _conditions(model: Model, given: dict[str, str]) -> tuple[Any, dict[str, str]]:
+def _conditions(model: Model, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """(y, known parts): what was conditioned on in training, and the rest."""
     names = model.condition_.names_ if model.condition_ is not None else []
     asked = {name: value for name, value in given.items() if name in names}
     known = {name: value for name, value in given.items() if name not in names}
     if "labels" in known and names == ["y"]:
         asked["y"] = known.pop("labels")
+    wide = next((name for name, value in asked.items() if not isinstance(value, str)), None)
+    if wide is not None:
+        raise UsageError(f"The model is conditioned on {wide!r}: give one value of it, not a set or a range.")
     if asked and len(asked) < len(names):
         missing = ", ".join(name for name in names if name not in asked)
         raise UsageError(f"The model is conditioned on {', '.join(names)}: give {missing} as well.")

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from genus.data.recognise import KINDS, OUT, PERSONAL
+from genus.data.rules import rule_from
 from genus.data.typed import numbers, plain, restored
 from genus.errors import DataError, UsageError, nearest
 
@@ -183,5 +184,7 @@ def without(X: Any, names: list[Any]) -> Any:
     if left.attrs.get("schema"):
         schema = Schema.from_json(left.attrs["schema"])
         columns = {name: part for name, part in schema.columns.items() if name not in map(str, names)}
-        left.attrs["schema"] = Schema(columns, schema.rules).to_json()
+        dropped = set(map(str, names))
+        rules = [rule for rule in schema.rules if dropped.isdisjoint(rule_from(rule).columns)]
+        left.attrs["schema"] = Schema(columns, rules).to_json()
     return left

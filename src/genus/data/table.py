@@ -21,6 +21,7 @@ from genus.data.levels import along, category_column
 from genus.data.part import Part, Place, Plain
 from genus.data.parts import joined, part_from
 from genus.data.recognise import OUT, describe_columns, recognise
+from genus.data.rules import fitted_rules
 from genus.data.schema import Schema, bounds_of, check_levels
 from genus.data.tail import text_tail
 from genus.data.typed import dtype_state, form_of, labels, numbers, plain, restored
@@ -73,6 +74,7 @@ class TableCodec(Codec):
     ----------
     names_, dtypes_: of the user's columns, in order. kinds_: {column: kind}.
     columns_: {column: the state of its `Column`}, those in the model. left_out_: {column: how to put it back}.
+    rows_: of training. rules_: the rules declared, with what they need of the training rows.
     """
 
     kind: ClassVar[str] = "table"
@@ -113,6 +115,8 @@ class TableCodec(Codec):
         self.columns_ = {name: self.columns_[name] for name in self.names_ if name in self.columns_}
         fitted = {column.name: column for column in self._columns if column.kind != "text"}
         self.parts_ = [part.to_state() for part in (*tails, *joined(X, fitted, ranks))]
+        self.rows_ = len(X)
+        self.rules_ = fitted_rules(schema.rules, X)
         if self.left_out_:
             told = [(name, kind, "") for name, kind in self.kinds_.items() if name in self.left_out_]
             warnings.warn(describe_columns(told), stacklevel=3)
@@ -259,7 +263,8 @@ class TableCodec(Codec):
 
     # -- unpacking ----------------------------------------------------------------------------------------
 
-    def unpack(self, x: Tensor, view: AnySpace, *, whole: bool = False) -> Any:
+    def unpack(self, x: Tensor, view: AnySpace, *, whole: bool = False, within: Any = None) -> Any:
+        """Packed items as a table; within: {column: leaves ↦ positions in them}, where not all of a leaf is allowed."""
         n, field, columns = len(x), 0, {}
         waiting: list[tuple[Part, list[Place]]] = []
         for part in self._parts(view):
@@ -269,6 +274,7 @@ class TableCodec(Codec):
                     leaf, position = from_cells(column, x[:, field], x[:, field + 1] if column.fine else None)
                 else:
                     leaf, position = from_real(column, x[:, field])
+                position = within[column.name](leaf) if within and column.name in within else position
                 field += 1 + (view.kind == "record" and bool(column.fine))
                 places.append((filled_in(column, leaf) if whole and column.missing >= 0 else leaf, position))
             waiting.append((part, places))

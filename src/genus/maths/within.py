@@ -240,8 +240,8 @@ class Linear(Within):
     Parameters
     ----------
     cells: of each column, one or two. lo, hi: of each column, (levels,) or (levels, levels of the second), the
-    interval; NaN where there is no value, which agrees with anything. coefficients: of each column. low, high: ends, which
-    may be infinite. light: as in `Within`.
+    interval; NaN where there is no value, which agrees with anything; the higher first where no value can be.
+    coefficients: of each column. low, high: ends, which may be infinite. light: as in `Within`.
     """
 
     def __init__(
@@ -251,8 +251,9 @@ class Linear(Within):
         self.cells, self.low, self.high, self.light = cells, low, high, light
         self.ends: list[tuple[Tensor, Tensor]] = []
         for a, b, c in zip(lo, hi, coefficients, strict=True):
-            a, b = a.double() * c, b.double() * c
-            self.ends.append((torch.minimum(a, b), torch.maximum(a, b)))
+            a, b, empty = a.double() * c, b.double() * c, a > b
+            low_end, high_end = torch.minimum(a, b), torch.maximum(a, b)
+            self.ends.append((low_end.masked_fill(empty, torch.inf), high_end.masked_fill(empty, -torch.inf)))
 
     def touches(self, cell: int) -> bool:
         return any(cell in cells for cells in self.cells)
