@@ -108,6 +108,9 @@ class CellNet(nn.Module):
         for layer in self.second:
             nn.init.zeros_(layer.weight)  # pyright: ignore[reportArgumentType]
         self.across = nn.Parameter(torch.zeros(sum(levels), cells * inner))
+        self.answer = nn.Linear(condition, sum(levels), bias=False) if condition else None
+        if self.answer is not None:
+            nn.init.zeros_(self.answer.weight)
         self.dropout = nn.Dropout(dropout)
         degree = torch.arange(width) * cells // width
         level = torch.arange(cells).repeat_interleave(torch.tensor(levels))
@@ -128,15 +131,17 @@ class CellNet(nn.Module):
         u, weight, across = self.trunk(seen, y), self.heads.weights(), self.across
         if self.masked:
             weight, across = weight * self.reads, across * self.before
-        return F.linear(u, weight, self.heads.bias) + F.linear(seen, across)
+        logits = F.linear(u, weight, self.heads.bias) + F.linear(seen, across)
+        return logits if self.answer is None or y is None else logits + self.answer(y)
 
     def one(self, x: Tensor, y: Tensor | None, shown: Tensor, cell: int) -> Tensor:
         """Logits (n, levels) of one cell of an unmasked net, given the cells that are shown."""
         seen = (F.embedding(x + self.heads.shift, self.heads.vectors()) * shown[..., None]).flatten(1)
         rows = slice(int(self.heads.shift[cell]), int(self.heads.shift[cell]) + self.heads.sizes[cell])
-        return F.linear(self.trunk(seen, y), self.heads.weights()[rows], self.heads.bias[rows]) + F.linear(
+        logits = F.linear(self.trunk(seen, y), self.heads.weights()[rows], self.heads.bias[rows]) + F.linear(
             seen, self.across[rows]
         )
+        return logits if self.answer is None or y is None else logits + F.linear(y, self.answer.weight[rows])
 
     def trunk(self, seen: Tensor, y: Tensor | None = None) -> Tensor:
         """The units (n, width) the logits are read from, of the cells' vectors (n, cells · inner)."""
@@ -166,7 +171,7 @@ class Unfolding:
     """
 
     def __init__(self, net: CellNet, x: Tensor, y: Tensor | None) -> None:
-        self.net, self.x = net, x
+        self.net, self.x, self.y = net, x, y
         n, width = len(x), len(net.degree)
         self.ends = [0, *torch.searchsorted(net.degree, torch.arange(x.shape[1]), right=True).tolist()]
         self.vectors, self.weights = net.heads.vectors(), net.heads.weights()
@@ -187,7 +192,8 @@ class Unfolding:
         logits = F.linear(self.layers[-1][:, :stop], self.weights[rows, :stop], self.net.heads.bias[rows])
         self._take_in(step)
         past = step * self.net.inner
-        return logits + F.linear(self.seen[:, :past], self.net.across[rows, :past])
+        logits = logits + F.linear(self.seen[:, :past], self.net.across[rows, :past])
+        return logits if self.y is None or self.net.answer is None else logits + F.linear(self.y, self.net.answer.weight[rows])
 
     def _make(self, cell: int) -> None:
         """The units of degree `cell`, in all layers."""
@@ -216,6 +222,7 @@ class Unfolding:
     def keep(self, index: Tensor) -> None:
         """Go on with the records at `index`, which may repeat."""
         self.x, self.h, self.seen = self.x[index], self.h[index], self.seen[index]
+        self.y = None if self.y is None else self.y[index]
         self.layers = [layer[index] for layer in self.layers]
 
 
