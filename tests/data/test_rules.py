@@ -101,6 +101,12 @@ def test_planted_rules_are_found():
     assert wanted <= found, wanted - found
 
 
+def test_sums_of_rounded_numbers_are_found():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=400).round(2), rng.normal(size=400).round(2)
+    assert "a + b = c" in {str(rule) for rule in mine(pd.DataFrame({"a": a, "b": b, "c": (a + b).round(2)}))}
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_no_rule_is_found_where_columns_are_independent(seed):
     rng = np.random.default_rng(seed)

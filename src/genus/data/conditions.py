@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from genus.maths.within import All, Known, Within
 from genus.space import Record
 
 ATTEMPTS = 32  # draws of a row by the model
+PROBES = 256  # rows by which the probability of the rules is estimated
 ROUNDS = 24  # draws of the places inside the leaves before a row is drawn anew
 FEW = 10.0  # expected training rows below which a condition is said to have little support
 
@@ -36,8 +38,9 @@ class Conditions:
     Attributes
     ----------
     codec, view, n: of the rows. within: the restriction of their cells. inside: {column: draws allowed places in leaves}.
-    known: the given values (n rows, missing where nothing is given), or None. log_share: (n,) log of the share of their leaf
-    that given values are. checks: [mask of the rows of a frame that keep a range or set]. rules: of the codec.
+    ruled: the restriction by the rules alone, or None. known: the given values (n rows, missing where nothing is given), or
+    None. log_share: (n,) log of the share of their leaf that given values are. checks: [mask of the rows of a frame that
+    keep a range or set]. rules: of the codec.
     """
 
     codec: TableCodec
@@ -45,6 +48,7 @@ class Conditions:
     n: int
     within: Within
     inside: dict[Any, Place]
+    ruled: Within | None
     known: pd.DataFrame | None
     log_share: Tensor
     checks: list[Any]
@@ -76,8 +80,16 @@ class Conditions:
                 still.append(np.setdiff1d(rows, mended))
             left = np.concatenate(still)
             if not len(left):
-                return self.joined(pieces), log_weight
+                return self.joined(pieces), log_weight - self._rules_alone(hook, c)
         raise impossible(given) if len(left) == self.n else unmet(given, self.n - len(left), self.n)
+
+    def _rules_alone(self, hook: Callable[..., tuple[Tensor, Tensor]], c: Tensor | None) -> float:
+        """log P(the rules), so that a condition is weighed among the rows that keep them; 0 where nothing else is asked."""
+        if self.ruled is None or (self.known is None and not self.checks):
+            return 0.0
+        y = None if c is None else c[torch.arange(PROBES) % len(c)]
+        weight = hook(PROBES, self.ruled, y)[1].double().cpu()
+        return min(float(weight.logsumexp(0)) - math.log(PROBES), 0.0)
 
     def write(self, x: Tensor, rows: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
         """(packed rows in the user's type, mask of those that keep everything); places inside leaves are drawn until they do."""
@@ -199,6 +211,7 @@ def conditions(codec: TableCodec, n: int, given: Any, view: Record) -> Condition
     rules = rules_of(getattr(codec, "rules_", []))
     parts: list[Within] = [part for rule in rules if (part := rule_within(rule, at)) is not None]
     inside: dict[Any, Place] = {}
+    ruled = All(list(parts)) if parts else None
     checks: list[Any] = []
     for name, value in asked.items():
         if name not in each:
@@ -214,7 +227,7 @@ def conditions(codec: TableCodec, n: int, given: Any, view: Record) -> Condition
         packed, mask = codec.known(known, view)
         parts.append(Known(drawn(packed), mask, [cell.levels for _, cell in view.fields]))
         share = _log_share(codec, at, drawn(packed), mask)
-    return Conditions(codec, view, n, All(parts), inside, known, share, checks, rules)
+    return Conditions(codec, view, n, All(parts), inside, ruled, known, share, checks, rules)
 
 
 def _is_value(value: Any) -> bool:

@@ -230,7 +230,10 @@ def _sums(numbers: dict[str, tuple[str, np.ndarray]]) -> list[Sum]:
     for a, b in itertools.combinations(varied, 2):
         part = few[a] + few[b]
         for c in varied:
-            if c in (a, b) or np.nanmean(np.abs(part - few[c]) > _rounding(few[a], few[b], few[c])) > 0.05:
+            if (
+                c in (a, b)
+                or np.nanmean(np.abs(part - few[c]) > _rounding(few[a], few[b], few[c]) + 1e-9 * (1 + np.abs(few[c]))) > 0.05
+            ):
                 continue
             x, y, z = varied[a], varied[b], varied[c]
             within = _rounding(x, y, z)
