@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from genus.data.rules import Rule, mine
+from genus.errors import UsageError
 from genus.judgement.membership import wilson
 
 MOST_ROWS = 30000
 
 
-def rules_of(train: Any) -> list[Any]:
-    """The rules mined from (at most 30,000 of) the training rows; none where this installation mines no rules."""
-    mine = getattr(import_module("genus.data.rules"), "mine", None) if find_spec("genus.data.rules") else None
-    return [] if mine is None else mine(train.iloc[:MOST_ROWS])
+def rules_of(train: Any) -> list[Rule]:
+    """The rules mined from (at most 30,000 of) the training rows, each with the cases it knows from them."""
+    some = train.iloc[:MOST_ROWS].set_axis([str(name) for name in train.columns], axis=1)
+    rules = []
+    for rule in mine(some):
+        with suppress(UsageError):  # of more cases than a rule may know
+            rule.learn(some)
+            rules.append(rule)
+    return rules
 
 
-def broken(rules: list[Any], frame: Any) -> tuple[tuple[float, float, float], dict[str, float]]:
+def broken(rules: list[Rule], frame: Any) -> tuple[tuple[float, float, float], dict[str, float]]:
     """((share, low, high) of the rows that break some rule, {rule in words: share that break it}, most broken first)."""
     some = np.zeros(len(frame), bool)
     each = {}

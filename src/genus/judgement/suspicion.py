@@ -56,7 +56,9 @@ def _memory(row: Row) -> list[Finding]:
     text = f"Training items are {gap.written()} nats likelier than held-out ones ({gap.note})"
     if gap.low <= 0.05:
         return [Finding(GOOD, f"{text}: no memorising to be seen.", 1)]
-    return [Finding(DOUBTFUL if gap.low > 0.5 else GOOD, f"{text}: so much is known by heart.", 2 + gap.value)]
+    if gap.low <= 0.2:
+        return [Finding(GOOD, f"{text}: little is known by heart.", 1)]
+    return [Finding(DOUBTFUL, f"{text}: so much is known by heart.", 2 + gap.value)]
 
 
 def _rules(row: Row, real: Row | None) -> list[Finding]:

@@ -12,7 +12,7 @@ from genus.judgement.columns import Columns
 
 MOST_ROWS = 10000
 MOST_LEVELS = 10
-LEAVES = 128
+LEAST_LEAF, LEAVES = 20, 100  # rows in a leaf; leaves
 RESAMPLES = 50
 
 
@@ -32,7 +32,8 @@ def explained(train: Any, test: Any, columns: Columns, *, seed: int = 0) -> tupl
     for i, name in enumerate(columns.names):
         seen, truth = (_aims(columns, name, frame) for frame in (train, test))
         rest = np.arange(a.shape[1]) != i
-        tree = DecisionTreeRegressor(max_leaf_nodes=LEAVES, min_samples_leaf=10, random_state=seed).fit(a[:, rest], seen)
+        leaf = max(LEAST_LEAF, len(a) // LEAVES)
+        tree = DecisionTreeRegressor(min_samples_leaf=leaf, random_state=seed).fit(a[:, rest], seen)
         guess = tree.predict(b[:, rest]).reshape(len(b), -1)
         if (away := ((truth - truth.mean(0)) ** 2).sum(1)).any():
             wrong.append(((truth - guess) ** 2).sum(1))
