@@ -44,7 +44,7 @@ def fill(
     """Draw the cells in order; returns (x, log_weight).
 
     A draw is weighed by the probability, given what came before, of all that is allowed to each cell. From the first cell
-    that is drawn freely until the last restricted one each item becomes `particles` copies, resampled where their effective
+    that is drawn freely until the last that is steered, not merely masked, each item becomes `particles` copies, resampled where their effective
     number falls below half; one is kept by weight. log_weight (n,) estimates log P(the restriction) of each item, without
     bias in P itself; −∞ where no copy could go on, and then x of that item is meaningless. (Gordon, Salmond & Smith 1993,
     https://doi.org/10.1049/ip-f-2.1993.0015; Del Moral 2004, Feynman-Kac formulae.)
@@ -72,7 +72,7 @@ class _Filter:
     ) -> None:  # fmt: skip
         self.items, self.n, self.order, self.within, self.copies, self.pick = items, n, order, within, copies, pick
         self.held = None if known is None else (items.x.clone(), known)
-        touched = [within is not None and within.touches(cell) for cell in order]
+        touched = [within is not None and within.steers(cell) for cell in order]
         clamps = [False] * len(order) if known is None else known.any(0)[order].tolist()
         self.last = max((s for s, (a, b) in enumerate(zip(touched, clamps, strict=True)) if a or b), default=-1)
         self.past = torch.zeros(n, device=items.x.device)

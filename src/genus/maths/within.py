@@ -33,6 +33,10 @@ class Within(ABC):
         """Whether the cell can ever be weighed."""
         return True
 
+    def steers(self, cell: int) -> bool:
+        """Whether it can weigh the cell so much that copies are needed, not a mask alone."""
+        return self.touches(cell) and not self.light
+
     def take(self, index: Tensor) -> Within:
         """The same for the records at `index`, which may repeat."""
         return self
@@ -70,6 +74,9 @@ class All(Within):
     def touches(self, cell: int) -> bool:
         return any(part.touches(cell) for part in self.parts)
 
+    def steers(self, cell: int) -> bool:
+        return any(part.steers(cell) for part in self.parts)
+
     def take(self, index: Tensor) -> Within:
         return All([part.take(index) for part in self.parts])
 
@@ -91,6 +98,9 @@ class Reordered(Within):
 
     def touches(self, cell: int) -> bool:
         return self.within.touches(int(self.order[cell]))
+
+    def steers(self, cell: int) -> bool:
+        return self.within.steers(int(self.order[cell]))
 
     def take(self, index: Tensor) -> Within:
         return Reordered(self.within.take(index), self.order)
