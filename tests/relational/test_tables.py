@@ -9,7 +9,7 @@ from genus.errors import UsageError
 from genus.relational import siblings
 from genus.relational.history import History
 
-FAMILY, FIELDS = "flow", {"steps": 90}
+FAMILY, FIELDS = "tree", {}
 N = 400
 KEYS = {
     "tables": {

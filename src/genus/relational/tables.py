@@ -70,7 +70,7 @@ class Tables:
     the recursion over foreign keys (there by aggregates of the children, here by the children themselves).
     """
 
-    def __init__(self, family: str | dict[str, str] = "flow", *, seed: int = 0, fields: dict[str, Any] | None = None) -> None:
+    def __init__(self, family: str | dict[str, str] = "tree", *, seed: int = 0, fields: dict[str, Any] | None = None) -> None:
         self.family, self.seed, self.fields = family, seed, dict(fields or {})
 
     # -- fitting ------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Tables:
         return law
 
     def _maker(self, name: str) -> Callable[[], Model]:
-        chosen = self.family if isinstance(self.family, str) else self.family.get(name, "flow")
+        chosen = self.family if isinstance(self.family, str) else self.family.get(name, "tree")
         cls = find_family(chosen)
         if self.fields.get("epsilon") is not None:
             raise UsageError("Differential privacy counts rows of one table, not what hangs on a row by keys: leave epsilon out.")
