@@ -44,10 +44,11 @@ def fill(
     """Draw the cells in order; returns (x, log_weight).
 
     A draw is weighed by the probability, given what came before, of all that is allowed to each cell. From the first cell
-    that is drawn freely until the last that is steered, not merely masked, each item becomes `particles` copies, resampled where their effective
-    number falls below half; one is kept by weight. log_weight (n,) estimates log P(the restriction) of each item, without
-    bias in P itself; −∞ where no copy could go on, and then x of that item is meaningless. (Gordon, Salmond & Smith 1993,
-    https://doi.org/10.1049/ip-f-2.1993.0015; Del Moral 2004, Feynman-Kac formulae.)
+    that is drawn freely until the last that is steered (see `Within.steers`) each item becomes `particles` copies, resampled
+    where their effective number falls below half; one is kept by weight, and later cells are masked only. log_weight (n,)
+    estimates log P(the restriction) of each item, without bias in P itself; −∞ where no copy could go on, and then x of that
+    item is meaningless. (Gordon, Salmond & Smith 1993, https://doi.org/10.1049/ip-f-2.1993.0015; Del Moral 2004,
+    Feynman-Kac formulae.)
 
     Parameters
     ----------
