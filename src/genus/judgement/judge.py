@@ -94,7 +94,7 @@ class Judge:
         """How many samples to ask for where nobody said: of tables as many as there are training rows, for the attacks."""
         if self.kind != "table" or self.train is None:
             return len(self.test)
-        return max(len(self.test), min(len(self.train), DRAWN // 4 if self.quick else DRAWN))
+        return max(len(self.test), min(len(self.train), DRAWN // 7 if self.quick else DRAWN))
 
     def _part(self, X: Any, purpose: str, n: int) -> Any:
         """At most n items of X, by seed and limited by kind."""
