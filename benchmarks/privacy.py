@@ -3,7 +3,7 @@
 26,048 training rows, 6,513 held out, 30,000 drawn; the measures of tables.py and the attacks of judgement/attacks.py. Noise is
 secret, so that no run repeats to the digit; the split and the judge have seeds. One thread; times are processor seconds.
 
-    GENUS_DATA=… python benchmarks/privacy.py [--models mst:1,mst:3,mst:10,network,resample,vae:3]
+    GENUS_DATA=… python benchmarks/privacy.py [--models mst:1,mst:3,mst:10,network,resample,made:3]
 
 Results of models that are not asked for stay as they were.
 """
@@ -26,7 +26,7 @@ from tables import detection, rows_of, utility
 
 SEED, DRAWS = 0, 30_000
 NAMES = {"auc": "two-sample AUC", "use": "train-on-synthetic AUC", "fit": "fit", "sample": "sample"}
-STEPS = {"made": {"size": "small", "epochs": 4, "batch": 512}, "vae": {"size": "small", "steps": 120, "batch": 512}}
+STEPS = {"made": {"width": 128, "epochs": 8, "batch": 512}, "vae": {"size": "small", "steps": 120, "batch": 512}}
 
 
 def measured(model: str, train: Any, test: Any, judge: Judge) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ def measured(model: str, train: Any, test: Any, judge: Judge) -> list[dict[str, 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--models", default="mst:1,mst:3,mst:10,network,resample,vae:3")
+    parser.add_argument("--models", default="mst:1,mst:3,mst:10,network,resample,made:3")
     models = parser.parse_args().models.split(",")
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")

@@ -28,7 +28,7 @@ def parse_fields(family: type, words: list[str]) -> dict[str, Any]:
             fields[name.removeprefix("no_")] = False
             continue
         if name == "epsilon" and name not in names:
-            raise UsageError(f"{family.__name__} cannot be learnt under differential privacy: take --family mst or vae.")
+            raise UsageError(f"{family.__name__} cannot be learnt under differential privacy: take --family made, mst or vae.")
         if name not in names:
             raise UsageError(f"{family.__name__} has no field {name!r}.{nearest(name, names)} List them with --fields.")
         if not equals:

@@ -55,6 +55,7 @@ class MADE(Recipe, Factored, Partial, Constrained, Conditional):
 
     accepts: ClassVar[tuple[str, ...]] = ("record", "category", "binary", "levels")
     chunk: ClassVar[int] = 16384
+    private: ClassVar[bool] = True
 
     width: int | None = None
     depth: int = 2
@@ -118,13 +119,16 @@ class MADE(Recipe, Factored, Partial, Constrained, Conditional):
     # -- hooks --------------------------------------------------------------------------------------------
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
-        some = x[torch.randint(len(x), (min(len(x), COUNTED),))]
-        self.net_.heads.count(self._ordered(some))
-        if self.space_.size <= CELLS:
-            self.unseen_.count(self._ordered(some))
+        if self.epsilon is None:  # counts are taken without noise
+            some = self._ordered(x[torch.randint(len(x), (min(len(x), COUNTED),))])
+            self.net_.heads.count(some)
+            if self.space_.size <= CELLS:
+                self.unseen_.count(some)
         recipe = self._recipe(len(x))
         self.net_.dropout.p = float(recipe.dropout or 0.0)
         self.history_ = descend(self.net_, self._loss, x, y, recipe=recipe, run=run)
+        if self.epsilon is not None:
+            self.privacy_ = recipe.privacy_  # pyright: ignore[reportAttributeAccessIssue]
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         x = self._ordered(x)

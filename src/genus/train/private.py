@@ -115,11 +115,11 @@ class Private:
         check_budget(recipe.epsilon, recipe.delta, n)
         if not type(recipe).private and len(nets) == 1:
             raise UsageError(
-                f"{family} also reads statistics off the data beside its steps, outside of any epsilon: use vae or mst."
+                f"{family} also reads statistics off the data beside its steps, outside of any epsilon: use made, vae or mst."
             )
         if len(nets) != 1:
             raise UsageError(
-                f"{family} trains several nets against each other, which epsilon cannot protect: use vae or mst."
+                f"{family} trains several nets against each other, which epsilon cannot protect: use made, vae or mst."
             )
         if steps is None:
             raise UsageError(
