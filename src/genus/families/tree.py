@@ -39,7 +39,8 @@ class Tree(Factored, Partial, Constrained, Conditional):
 
     Parameters
     ----------
-    leaf: rows of a leaf at least. smoothing: imagined rows a node has from its parent's frequencies.
+    leaf: rows of a leaf at least. smoothing: imagined rows that a node has from its parent's frequencies,
+        for each level it holds beyond the first.
     trees: of each cell, grown on rows drawn with replacement, their probabilities averaged. leaves: of a tree, at most.
     particles: of `complete`, and of `sample` given ranges or sets.
 
@@ -56,7 +57,7 @@ class Tree(Factored, Partial, Constrained, Conditional):
     chunk: ClassVar[int] = 65536
 
     leaf: int = 20
-    smoothing: float = 0.3
+    smoothing: float = 1.0
     trees: int = 1
     leaves: int = 4096
     particles: int = 16

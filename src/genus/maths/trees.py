@@ -10,6 +10,8 @@ import torch
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from torch import Tensor
 
+FLOOR = 0.05  # imagined rows of a node that holds one level only
+
 
 @dataclass
 class Forest:
@@ -148,6 +150,8 @@ def grow(
 def shares(left: np.ndarray, right: np.ndarray, counts: np.ndarray, smoothing: float) -> np.ndarray:
     """Probabilities (nodes, levels): (count + s · p of the parent) / (n + s) down the tree, one imagined even row above the root.
 
+    s is FLOOR, and `smoothing` for each level that a node holds beyond one: what has shown many values has more to show
+    (I. Witten and T. Bell 1991, The zero-frequency problem, https://doi.org/10.1109/18.87000).
     `counts` (nodes, levels) are needed at leaves only; left and right (nodes,) are −1 there.
     """
     counts, floors = counts.astype(np.float64), [np.zeros(1, dtype=np.int64)]
@@ -157,12 +161,13 @@ def shares(left: np.ndarray, right: np.ndarray, counts: np.ndarray, smoothing: f
         inner = floor[left[floor] >= 0]
         counts[inner] = counts[left[inner]] + counts[right[inner]]
     total = counts.sum(1, keepdims=True)
+    fresh = FLOOR + smoothing * ((counts > 0).sum(1, keepdims=True) - 1)
     chance = np.empty_like(counts)
     chance[0] = (counts[0] + 1 / counts.shape[1]) / (total[0] + 1)
     for floor in floors:
         inner = floor[left[floor] >= 0]
         for child in (left[inner], right[inner]):
-            chance[child] = (counts[child] + smoothing * chance[inner]) / (total[child] + smoothing)
+            chance[child] = (counts[child] + fresh[child] * chance[inner]) / (total[child] + fresh[child])
     return chance
 
 
@@ -171,10 +176,7 @@ def _codes(column: np.ndarray, wide: int, target: np.ndarray, levels: int, rank:
     table = np.bincount(column * levels + target, minlength=wide * levels).reshape(wide, levels).astype(np.float64)
     count = table.sum(1, keepdims=True)
     off = table / np.maximum(count, 1) - table.sum(0) / len(target) * (count > 0)
-    if rank is not None:
-        along = off @ rank
-    else:
-        along = off @ np.linalg.svd(np.sqrt(count) * off, full_matrices=False)[2][0]
+    along = off @ (np.linalg.svd(np.sqrt(count) * off, full_matrices=False)[2][0] if rank is None else rank)
     return along.argsort(kind="stable").argsort(kind="stable").astype(np.float32)
 
 
