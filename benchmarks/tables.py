@@ -198,9 +198,8 @@ def judged(name: str, model: str, seed: int) -> dict[str, float]:
 
 def abilities(family: str, seed: int) -> dict[str, float]:
     """What else one saved model of Adult can do: predict, find spoiled rows, draw a rare condition, keep rules."""
-    from genus.data.rules import mine
-
     from genus import Model, predict
+    from genus.data.rules import mine
 
     train, test = rows_of("adult", seed)
     with warnings.catch_warnings():

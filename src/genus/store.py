@@ -145,7 +145,7 @@ def _freeze_array(value: np.ndarray, tensors: dict[str, torch.Tensor], name: str
         return {"$strings": value.tolist()}
     if value.dtype.kind in "Mm":
         return {"$times": [value.dtype.str, value.astype("int64").tolist()]}
-    tensors[name] = torch.from_numpy(np.require(value, requirements="CW"))
+    tensors[name] = torch.from_numpy(np.require(value, requirements=["C", "W"]))
     return {"$array": name}
 
 

@@ -32,6 +32,7 @@ class Couplings(nn.Module):
     """
 
     chain: Tensor
+    start: Tensor
 
     def __init__(self, visible: int, latent: int, chains: int) -> None:
         super().__init__()
