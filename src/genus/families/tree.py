@@ -32,7 +32,8 @@ class Tree(Factored, Partial, Constrained, Conditional):
     probability. Fits in about a second where a net takes many; more than a million rows are sampled.
 
     Leaves copy: what few training rows share is drawn again as it was. Where draws are to be shared take leaf=50 or more and
-    look at the attacks of `genus report`; `fit` warns of it.
+    look at the attacks of `genus report`; `fit` warns of it. (On Adult's 26,048 rows the distance to the nearest draw told
+    members with an AUC of 0.528 at leaf=20 and 0.516 at leaf=50, one seed; 0.5 is chance.)
 
     `complete` is exact where what is known comes first in the order; else the unknown cells are drawn by `particles`
     copies weighed by the known ones, exact as they grow more.
