@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_BENCHMARKS = {"all.py", "mnist.py", "record.py", "scoreboard.py"}
+NOT_BENCHMARKS = {
+    "all.py", "mnist.py", "record.py", "scoreboard.py", "peers.py", "bayesnet_peers.py", "classical_peers.py", "tables_peers.py",
+    "posterior_peers.py",
+}  # fmt: skip
 
 
 def main() -> int:

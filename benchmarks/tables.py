@@ -4,8 +4,7 @@ Rows are split 80/20 by seed (Adult: 26,048/6,513 of the census's training file,
 other). Every model sees the same training rows and draws as many as asked, on one thread; all draws are judged by one harness
 against the same held-out rows. Times are processor seconds. Defaults everywhere; nothing is chosen by these numbers.
 
-    GENUS_DATA=… python benchmarks/tables.py draw  [--data adult,protein,bike] [--models made,tree,…] [--seeds 0,1,2]
-    GENUS_DATA=… python benchmarks/tables.py judge [--data …]
+    GENUS_DATA=… python benchmarks/tables.py [draw | judge] [--data adult,protein,bike] [--models made,tree,…] [--seeds 0,1,2]
 
 `draw` keeps the rows and seconds of each (data, model, seed) under build/tables, peers once, ours anew; it makes the peers'
 environments (build/peers-sdv, build/peers-mostly) when they are asked for. `judge` writes results/tables_<data>.json.
@@ -275,7 +274,7 @@ def judge(names: list[str], models: list[str], seeds: list[int]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("job", choices=["draw", "judge"])
+    parser.add_argument("job", nargs="?", choices=["draw", "judge", "both"], default="both")
     parser.add_argument("--data", default="adult,protein,bike")
     parser.add_argument("--models", default=",".join([*OURS, *PEERS]))
     parser.add_argument("--seeds", default="0,1,2")
@@ -283,7 +282,9 @@ def main() -> None:
     torch.set_num_threads(1)
     names, models = options.data.split(","), options.models.split(",")
     seeds = [int(s) for s in options.seeds.split(",")]
-    (draw if options.job == "draw" else judge)(names, models, seeds)
+    for job, work in (("draw", draw), ("judge", judge)):
+        if options.job in (job, "both"):
+            work(names, models, seeds)
 
 
 if __name__ == "__main__":
