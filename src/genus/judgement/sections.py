@@ -102,14 +102,16 @@ def _attack(score: Score) -> dict[str, Any]:
 
 
 def betrayals(verdicts: list[tuple[Row, list[Finding]]], real: Any, rows: list[Row]) -> list[dict[str, Any]]:
-    """For each model: the columns that gave it away, with a picture and words, and the pairs."""
+    """For each model that is told from real rows: the columns that gave it away, with a picture and words, and the pairs."""
     held = next((r.samples for r in rows if r.role == "real"), real)
+    floor = next((s for r in rows if r.role == "real" and (s := r.get("auc"))), None)
     out = []
     for row, _ in verdicts:
         auc = row.get("auc")
         columns = [c for c in (auc.detail.get("columns", []) if auc else []) if c["lost"] > 0.003 or c["alone"] > 0.53]
         pairs = auc.detail.get("pairs", [])[:6] if auc else []
-        if not columns and not pairs:
+        chance = floor.high if floor is not None else 0.5
+        if auc is None or auc.low <= chance or not (columns or pairs):
             continue
         top = max((c["lost"] for c in columns), default=1.0)
         shown = [

@@ -49,6 +49,11 @@ def _privacy(row: Row) -> list[Finding]:
     return found
 
 
+def leaks(row: Row) -> bool:
+    """Whether an attack finds so much that it belongs into the first sentence."""
+    return any(f.level == BAD for f in _privacy(row))
+
+
 def _memory(row: Row) -> list[Finding]:
     gap = row.get("gap")
     if gap is None:

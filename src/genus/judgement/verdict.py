@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from genus.judgement.finding import BAD, DOUBTFUL, GOOD, Finding
 from genus.judgement.row import Row
 from genus.judgement.score import Score
-from genus.judgement.suspicion import suspicions
+from genus.judgement.suspicion import leaks, suspicions
 
 MANY = 0.5  # of the samples copied: then nothing else counts
 
@@ -28,7 +28,13 @@ def findings(row: Row, rows: Iterable[Row], missing: Iterable[str] = ()) -> list
 
 
 def headline(row: Row, real: Row | None) -> str:
-    """The answer to "are these samples good?" in one sentence."""
+    """The answer to "are these samples good?" in one sentence, and a second one where they give people away."""
+    copied = row.get("copies") is not None and _copied(row) > MANY
+    return _likeness(row, real) + (" But its training items can be recognised." if leaks(row) and not copied else "")
+
+
+def _likeness(row: Row, real: Row | None) -> str:
+    """Whether samples can be told from real items, in one sentence."""
     auc = row.get("auc")
     if row.failed or auc is None:
         return f"{row.name} could not be judged."
@@ -61,7 +67,7 @@ def _told_apart(row: Row, real: Row | None) -> list[Finding]:
     p = auc.detail.get("p", float("nan"))
     away = f" {given_away(auc)}" if told > 0 else ""
     text = (
-        f"{headline(row, real) if _copied(row) <= MANY else f'Two-sample AUC {auc.value:.3f}.'}{away} (n = {auc.n}, p = {p:.2g})"
+        f"{_likeness(row, real) if _copied(row) <= MANY else f'Two-sample AUC {auc.value:.3f}.'}{away} (n = {auc.n}, p = {p:.2g})"
     )
     return [Finding(GOOD if told <= 0 else BAD if auc.value > 0.8 else DOUBTFUL, text, 10 + max(told, 0))]
 
