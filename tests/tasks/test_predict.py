@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from genus import MADE, BayesianNetwork, GaussianMixture, Marginals, balance, predict
+from genus import MADE, BayesianNetwork, GaussianMixture, Marginals, Tree, balance, predict
 from genus.errors import UsageError
 
 
@@ -63,6 +65,42 @@ def test_families_without_a_record_complete(made):
     assert np.mean((found["yes"] > 0.5) == (test["rich"] == "yes")) > 0.8
     with pytest.raises(UsageError, match="Did you mean 'rich'"):
         predict(made, test, "ricj")
+
+
+def labels(n: int = 3000) -> pd.DataFrame:
+    """p(rich) is .5 among men and .1 among women; three jobs in four are what riches make them."""
+    rng = np.random.default_rng(0)
+    frame = table(n)[["sex", "rich"]]
+    own = np.where(frame["rich"] == "yes", "pilot", "cook")
+    return frame.assign(job=np.where(rng.random(n) < 0.25, "nurse", own))
+
+
+@pytest.mark.filterwarnings("ignore:Tree")
+def test_an_unknown_cell_is_summed_over_and_a_missing_one_is_a_value_where_training_had_it():
+    frame = labels()
+    model = Tree().fit(frame)
+    rows = pd.DataFrame({"sex": ["F", "M"] * 100, "job": [None] * 200})
+    found = predict(model, rows, "rich")["yes"].to_numpy().reshape(-1, 2).mean(0)
+    every = pd.DataFrame(list(itertools.product("FM", ("no", "yes"), ("cook", "nurse", "pilot"))), columns=list(frame))
+    chance = np.exp(model.log_prob(every)).reshape(2, 2, 3).sum(2)
+    assert found == pytest.approx(chance[:, 1] / chance.sum(1), abs=0.03)
+    told = frame.assign(job=frame["job"].where(frame["rich"] == "yes"))
+    assert predict(Tree().fit(told), rows, "rich")["yes"].max() < 0.01
+    with pytest.raises(UsageError, match="fitted with y"):
+        predict(Tree().fit(frame[["sex", "job"]], frame["rich"]), rows, "sex")
+
+
+@pytest.mark.filterwarnings("ignore:Tree")
+def test_a_combination_without_support_is_said():
+    frame = labels()
+    model = Tree().fit(frame[(frame["sex"] == "M") | (frame["rich"] == "no")])
+    with pytest.warns(UserWarning, match="1 of 4 combinations are extrapolation.*sex F, rich yes"):
+        drawn = balance(model, 40, ["sex", "rich"], seed=0)
+    assert (drawn.groupby(["sex", "rich"]).size() == 10).all()
+    poor = [each["given"] for each in drawn.attrs["support"] if each["rows"] < 1]
+    assert poor == [{"sex": "F", "rich": "yes"}]
+    again = balance(model, 40, {"sex": {"M": 1.0}}, seed=0)
+    assert again.attrs["support"][0]["probability"] == pytest.approx(0.5 / 0.95, abs=0.06)
 
 
 @pytest.mark.parametrize("family", [MADE, BayesianNetwork])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,13 +26,16 @@ def balance(
 
     Rows are drawn from p(rest | combination), never drawn and thrown away. Balancing a sensitive column together with the
     target (`["sex", "income"]`) makes them independent in the draws: what is trained on them meets demographic parity in its
-    data. A share for some levels of a column leaves the rest to the others in equal parts.
+    data. A share for some levels of a column leaves the rest to the others in equal parts. With a Constrained family,
+    `attrs["support"]` lists each combination's probability and how many training rows that makes, and a warning names
+    those of less than one row: they are extrapolation.
 
     Parameters
     ----------
     model: fitted on a table, and able to complete. columns: names, or {column: {level: share}}. seed: None draws afresh.
 
-    Raises UsageError for a column that is none of the model's labels, an unknown level, or shares that do not fit.
+    Raises UsageError for a column that is none of the model's labels, an unknown level, or shares that do not fit, and
+    DataError for a combination that the table's rules forbid.
     """
     codec = getattr(model, "codec_", None)
     if not isinstance(codec, TableCodec) or not isinstance(model, Partial):
@@ -43,13 +47,36 @@ def balance(
         raise UsageError(f"balance takes 1 to {MOST} combinations of levels, not {len(groups)}.")
     chance = np.array([np.prod([share for _, share in group]) for group in groups])
     counts = _counts(chance / chance.sum(), n)
-    index = np.repeat(np.arange(len(groups)), counts)
-    given = pd.DataFrame({
-        name: pd.Series([groups[i][j][0] for i in index], dtype=object) for j, name in enumerate(named)
-    })  # fmt: skip
-    rows = model.sample(n, given=given, seed=seed) if n else model.sample(0)
+    parts, support = [], []
+    for i, group in enumerate(groups):
+        if not counts[i]:
+            continue
+        given = {name: level for name, (level, _) in zip(named, group, strict=True)}
+        own = None if seed is None else dice.derive(seed, f"group {i}")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The model gives ")
+            parts.append(model.sample(int(counts[i]), given=given, seed=own))
+        if "support" in parts[-1].attrs:
+            support.append({"given": given} | parts[-1].attrs["support"])
+            parts[-1].attrs = {k: v for k, v in parts[-1].attrs.items() if k != "support"}
+    _tell(support)
+    rows = pd.concat(parts, ignore_index=True) if parts else model.sample(0)
     order = np.random.default_rng(dice.derive(seed or 0, "balance") if seed is not None else None).permutation(n)
-    return rows.iloc[order].reset_index(drop=True)
+    rows = rows.iloc[order].reset_index(drop=True)
+    rows.attrs |= {"support": support} if support else {}
+    return rows
+
+
+def _tell(support: list[dict[str, Any]]) -> None:
+    """Warn of combinations that hardly any training row had."""
+    poor = sorted((each for each in support if each["rows"] < 1), key=lambda each: each["rows"])
+    if poor:
+        worst = ", ".join(f"{name} {level}" for name, level in poor[0]["given"].items())
+        warnings.warn(
+            f"{len(poor)} of {len(support)} combinations are extrapolation, with less than one training row expected in each: "
+            f"the model gives {worst} a probability of {poor[0]['probability']:.2g}.",
+            stacklevel=3,
+        )
 
 
 def _shares(codec: TableCodec, name: Any, given: dict[Any, float]) -> dict[Any, float]:

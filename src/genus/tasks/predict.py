@@ -22,6 +22,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 BLOCK = 200_000  # rows scored at once
 MOST = 2_000_000  # rows scored at most before places inside bins are sampled
 PLACES = 2  # of a bin that are then tried
+FILLINGS = 64  # completions over which a row with unknown cells is averaged
 
 
 def predict(
@@ -33,16 +34,22 @@ def predict(
     values' probabilities are those divided by their sum: Bayes' rule, exactly. Where a number has so many places in its bins
     that this would take too long, places are sampled (unbiased in the sums). Other families complete the row `draws` times.
 
+    A missing cell of another column is a value like any other where training had missing ones; where it had none, the cell is
+    unknown and p(target | known) is the mean of p(target | known, filled) over 64 completions of the row,
+    unbiased, with a standard error of .06 at most.
+
     Parameters
     ----------
-    model: fitted on a table. X: rows; the target's column, if it is there, is not looked at. Missing cells elsewhere are read as
-    missing where training had missing ones. target: the column. quantiles, draws: of numbers. seed: of what is drawn.
+    model: fitted on a table. X: rows; the target's column, if it is there, is not looked at.
+    target: the column. quantiles, draws: of numbers. seed: of what is drawn.
 
-    Raises UsageError for a column the model does not have, or one left out of the model.
+    Raises UsageError for a column the model does not have, or one left out of the model, and for a model fitted with y.
     """
     codec = getattr(model, "codec_", None)
     if not isinstance(codec, TableCodec):
         raise UsageError("predict wants a model fitted on a table.")
+    if model.condition_ is not None:
+        raise UsageError("predict wants a model of whole rows, not one fitted with y: leave y out and its columns in X.")
     if target not in codec.names_:
         raise UsageError(f"The model has no column {target!r}.{nearest(str(target), map(str, codec.names_))}")
     if target in codec.left_out_:
@@ -73,19 +80,43 @@ def _with(X: Any, target: Any, codec: TableCodec) -> pd.DataFrame:
 
 def _chances(model: Any, held: pd.DataFrame, column: Column, mine: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """(leaves tried, p(leaf | the other columns) of each row (n, leaves))."""
-    x = drawn(model.codec_.known(held, model.space_)[0]).long()
+    x, row = _without_gaps(model, held, mine)
     leaves = np.flatnonzero(np.arange(len(column.mass)) != column.missing)
     weight = np.zeros(len(leaves))
     if len(x) * len(leaves) > MOST and not column.levels and column.fine:
         leaves, weight = _some_places(column, leaves)
     codes = torch.from_numpy(np.stack(cells(column, leaves), 1)).long()
-    out, rows = [], max(1, BLOCK // len(leaves))
-    for part in x.split(rows):
-        wide = part.repeat_interleave(len(codes), 0)
-        wide[:, mine] = codes.repeat(len(part), 1)
+    total = torch.zeros(len(held), len(leaves), dtype=torch.float64)
+    for i in torch.arange(len(x)).split(max(1, BLOCK // len(leaves))):
+        wide = x[i].repeat_interleave(len(codes), 0)
+        wide[:, mine] = codes.repeat(len(i), 1)
         value = torch.cat([model._log_prob(chunk, None).double().cpu() for chunk in wide.split(model.chunk)])
-        out.append((value.view(len(part), -1) + torch.from_numpy(weight)).softmax(1))
-    return leaves, torch.cat(out).numpy()
+        total.index_add_(0, row[i], (value.view(len(i), -1) + torch.from_numpy(weight)).softmax(1))
+    return leaves, (total / total.sum(1, keepdim=True)).numpy()
+
+
+def _without_gaps(model: Any, held: pd.DataFrame, mine: list[int]) -> tuple[Tensor, Tensor]:
+    """(packed rows, the place in `held` of each): every row once, or FILLINGS completions of it where cells are unknown."""
+    packed, known = model.codec_.known(held, model.space_)
+    x, at = drawn(packed).long(), 0
+    for column, _ in model.codec_._coded(model.space_):
+        part = slice(at, at + 1 + bool(column.fine))
+        if column.missing >= 0:
+            gone = ~known[:, at]
+            x[gone, part] = torch.from_numpy(np.stack(cells(column, np.array([column.missing])), 1)).long()
+            known[gone, part] = True
+        at = part.stop
+    known[:, mine] = True
+    full, gaps = known.all(1).nonzero()[:, 0], (~known.all(1)).nonzero()[:, 0]
+    if not len(gaps):
+        return x, full
+    if not isinstance(model, Partial):
+        lost = f"{len(gaps)} rows lack cells that training never lacked"
+        raise DataError(f"{lost}: {type(model).__name__} cannot fill them, made can.")
+    known[:, mine] = False
+    many = gaps.repeat_interleave(FILLINGS)
+    filled = [model._complete(x[i], known[i], None).long() for i in many.split(model.chunk)]
+    return torch.cat([x[full], *filled]), torch.cat([full, many])
 
 
 def _some_places(column: Column, leaves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
