@@ -68,8 +68,7 @@ def fit_tables(
     command: str,
 ) -> None:
     """Fit the tables of a folder, or the sequences of one table by --key, and keep them in a run folder."""
-    if not family:
-        raise UsageError("Name a family with --family, such as made or tree; `genus families` lists them.")
+    family = family or "tree"
     fields = parse_fields(find_family(family), words)
     data, known = _read(source, keys, key, time)
     if known is not None and known.found and not yes:

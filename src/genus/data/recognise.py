@@ -99,7 +99,7 @@ def _tell_mixed(series: pd.Series) -> None:
     if 0 < words.mean() < 0.1 and series.nunique() > 20:
         row = int(words.argmax())
         warnings.warn(
-            f"Column {series.name!r} holds numbers, but {series.iloc[row]!r} at row {row}: "
+            f"Column {series.name!r} holds numbers, but {series.iloc[row]!r} at row {series.index[row]}: "
             "all of it is read as labels; mend the row.",
             stacklevel=6,
         )
@@ -110,7 +110,7 @@ def _tell_stray(series: pd.Series) -> None:
     stray = stray_date(series)
     if stray is not None:
         warnings.warn(
-            f"Column {series.name!r} holds dates like {stray[2]}, but {stray[1]!r} at row {stray[0]}: "
+            f"Column {series.name!r} holds dates like {stray[2]}, but {stray[1]!r} at row {series.index[stray[0]]}: "
             "it is not read as dates; mend the row.",
             stacklevel=6,
         )
