@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -28,7 +27,6 @@ QUICK = 2**23  # numbers an enumeration may touch while training
 GUARD = 1000  # steps between looks at the likelihood
 WATCHED = 500  # items looked at
 SPARSE = 1 / 3  # share of missing cells above which they are unseen instead of a level
-IDLE = ("net", "size", "optimizer", "beta2", "clip", "dropout", "precision")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -96,9 +94,7 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
             raise UsageError(f"method={self.method!r} is not one of persistent, contrastive, tempering.")
         if self.method == "tempering" and self.rungs < 2:
             raise UsageError("method='tempering' needs at least 2 rungs.")
-        idle = [name for name in IDLE if getattr(self, name) != getattr(type(self), name)]
-        if idle:
-            raise UsageError(f"{idle[0]} means nothing to an RBM, whose gradients are written by hand: leave it out.")
+        self._by_hand()
 
     # -- items and visible units --------------------------------------------------------------------------
 
@@ -241,13 +237,7 @@ class RBM(TransformerMixin, Recipe, Energy, Estimate, Latent, Partial):
 
     def _estimate(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         found = LogZ(**self.log_z_) if hasattr(self, "log_z_") else self.partition()
-        if found.doubt:
-            warnings.warn(
-                f"log Z of this RBM is not to be trusted ({found.doubt}): log_prob_estimate may be too high by more than "
-                f"{found.error:.1f} nats; try partition(steps=20000), or compare by samples.",
-                UserWarning,
-                stacklevel=4,
-            )
+        found.warn(type(self).__name__)
         value = -self._energy(x, y) - found.value
         return value, torch.full_like(value, found.error)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,7 +19,6 @@ from genus.train.recipe import Recipe
 from genus.train.run import Run
 
 WIDEST = 2048  # units, whose couplings are square
-IDLE = ("net", "size", "optimizer", "beta2", "clip", "dropout", "precision", "momentum")
 
 
 class Couplings(nn.Module):
@@ -93,9 +91,7 @@ class BoltzmannMachine(Recipe, Estimate, Partial):
         for name in ("sweeps", "chains", "fields", "burn", "batch"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}={getattr(self, name)} must be 1 or more.")
-        idle = [name for name in IDLE if getattr(self, name) != getattr(type(self), name)]
-        if idle:
-            raise UsageError(f"{idle[0]} means nothing to a BoltzmannMachine, whose gradients are written by hand: leave it out.")
+        self._by_hand("momentum")
 
     def _build(self) -> None:
         count = self.space_.size + self.latent
@@ -153,13 +149,7 @@ class BoltzmannMachine(Recipe, Estimate, Partial):
 
     def _estimate(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         found = LogZ(**self.log_z_) if hasattr(self, "log_z_") else self.partition()
-        if found.doubt:
-            warnings.warn(
-                f"log Z of this BoltzmannMachine is not to be trusted ({found.doubt}): log_prob_estimate may be off by more "
-                f"than {found.error:.1f} nats; try partition(steps=10000), or compare by samples.",
-                UserWarning,
-                stacklevel=4,
-            )
+        found.warn(type(self).__name__)
         s = self._inferred(x.flatten(1).float())
         h = s[:, x.flatten(1).shape[1] :].double().clamp(1e-12, 1 - 1e-12)
         entropy = -(h * h.log() + (1 - h) * torch.log1p(-h)).sum(1)

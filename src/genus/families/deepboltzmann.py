@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,8 +19,6 @@ from genus.nets.visible import closed, packed_items, visible_rows, visible_units
 from genus.train.ascend import ascend
 from genus.train.recipe import Recipe
 from genus.train.run import Run
-
-IDLE = ("net", "size", "optimizer", "beta2", "clip", "dropout", "precision", "momentum")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -69,9 +66,7 @@ class DBM(Recipe, Estimate, Latent, Partial):
         for name in ("sweeps", "fields", "burn", "batch"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}={getattr(self, name)} must be 1 or more.")
-        idle = [name for name in IDLE if getattr(self, name) != getattr(type(self), name)]
-        if idle:
-            raise UsageError(f"{idle[0]} means nothing to a DBM, whose gradients are written by hand: leave it out.")
+        self._by_hand("momentum")
 
     def _build(self) -> None:
         self.net_ = Deep(visible_units(self.space_), self.latent, self.chains or self.batch, sweeps=self.sweeps,
@@ -109,13 +104,7 @@ class DBM(Recipe, Estimate, Latent, Partial):
 
     def _estimate(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         found = LogZ(**self.log_z_) if hasattr(self, "log_z_") else self.partition()
-        if found.doubt:
-            warnings.warn(
-                f"log Z of this DBM is not to be trusted ({found.doubt}): log_prob_estimate may be too high by more than "
-                f"{found.error:.1f} nats; try partition(steps=20000), or compare by samples.",
-                UserWarning,
-                stacklevel=4,
-            )
+        found.warn(type(self).__name__)
         value = self.net_.bound(self._enter(x)) - found.value
         return value, torch.full_like(value, found.error)
 

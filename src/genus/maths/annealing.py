@@ -7,6 +7,7 @@ log f_β(v) = ((1 − β) b₀ + β b)·v − base(v) + Σ log(1 + exp β(c + vW
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
@@ -44,6 +45,16 @@ class LogZ:
     floor: float = -math.inf
     method: str = "enumeration"
     doubt: str = ""
+
+    def warn(self, name: str) -> None:
+        """Say it where the estimate is not to be trusted."""
+        if self.doubt:
+            warnings.warn(
+                f"log Z of this {name} is not to be trusted ({self.doubt}): log_prob_estimate may be too high by more than "
+                f"{self.error:.1f} nats; try partition(steps=20000), or compare by samples.",
+                UserWarning,
+                stacklevel=5,
+            )
 
     def to_json(self) -> dict[str, float | str]:
         """All of it as a plain dict."""

@@ -10,6 +10,8 @@ from torch import nn
 
 from genus.errors import UsageError
 
+GRAPH = ("net", "size", "optimizer", "beta2", "clip", "dropout", "precision")  # fields of training through a graph of gradients
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Recipe:
@@ -55,6 +57,14 @@ class Recipe:
     precision: Literal["auto", "f32", "bf16"] = "auto"
     epsilon: float | None = None
     delta: float = 1e-5
+
+    def _by_hand(self, *more: str) -> None:
+        """Raise a UsageError where a field is set that means nothing to a family whose gradients are written by hand."""
+        idle = [name for name in (*GRAPH, *more) if getattr(self, name) != getattr(type(self), name)]
+        if idle:
+            raise UsageError(
+                f"{idle[0]} means nothing to {type(self).__name__}, whose gradients are written by hand: leave it out."
+            )
 
     def _own_net(self, space: Any, condition: int, offers: tuple[str, ...] = ()) -> Any:
         """The module that `net` makes, None where there is no factory; raises UsageError unless it has what `offers` names."""
