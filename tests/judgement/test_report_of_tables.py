@@ -141,3 +141,10 @@ def test_compare_tells_every_model_the_condition_and_splits_as_fit_does():
     assert found.about["training items"] == 320
     with pytest.raises(UsageError, match="no column 'jop'"):
         compare(data, condition="jop", progress=False)
+
+
+def test_a_target_and_a_level_may_be_missing():
+    spoiled = [part.assign(job=part.job.where(part.age > 25)) for part in (table(4, 300), table(5, 200))]
+    found = {s.metric: s for s in Judge(spoiled[1], train=spoiled[0], target="job", quick=True).judge(spoiled[0])}
+    assert found["utility"].value > 0.9
+    assert found["marginals"].detail["job"] > 0.9

@@ -32,6 +32,11 @@ def is_number(column: Any) -> bool:
     )
 
 
+def words(column: Any) -> Any:
+    """A column of categories as texts, a missing cell as the level "(missing)"."""
+    return column.astype(object).where(column.notna(), "(missing)").astype(str)
+
+
 def numeric(column: Any) -> np.ndarray:
     """A column of numbers or times as float64, missing cells NaN."""
     if pd.api.types.is_numeric_dtype(column):
@@ -64,7 +69,7 @@ class Columns:
                 values = numeric(column)
                 self.sorted[name] = np.sort(values[~np.isnan(values)])
             else:
-                self.levels[name] = [str(v) for v in column.astype(str).value_counts().index[:MOST_LEVELS]]
+                self.levels[name] = [str(v) for v in words(column).value_counts().index[:MOST_LEVELS]]
         return self
 
     @property
@@ -78,7 +83,7 @@ class Columns:
 
     def _cells(self, name: Any, column: Any) -> np.ndarray:
         if name in self.levels:
-            codes = pd.Categorical(column.astype(str), categories=self.levels[name]).codes.astype(np.float64)
+            codes = pd.Categorical(words(column), categories=self.levels[name]).codes.astype(np.float64)
             return np.where(codes < 0, len(self.levels[name]), codes)
         if not is_number(column):
             with warnings.catch_warnings():

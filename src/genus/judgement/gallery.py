@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from genus.judgement import svg
-from genus.judgement.columns import frame_of, is_number, numeric
+from genus.judgement.columns import frame_of, is_number, numeric, words
 
 PIXELS = 560
 SHOWN = 64
@@ -83,4 +83,4 @@ def column_plot(real: Any, fake: Any, name: str) -> str:
     if is_number(x) and is_number(z):
         u, v = numeric(x), numeric(z)
         return svg.histogram(u[~np.isnan(u)], v[~np.isnan(v)], name)
-    return svg.shares(x.astype(str).tolist(), z.astype(str).tolist(), name)
+    return svg.shares(words(x).tolist(), words(z).tolist(), name)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from genus.judgement.columns import Columns
+from genus.judgement.columns import Columns, words
 from genus.judgement.membership import reach, wilson
 from genus.judgement.neighbours import share
 
@@ -23,7 +23,7 @@ def marks(frame: Any) -> np.ndarray:
     for i, name in enumerate(frame.columns):
         column = frame[name]
         number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-        plain[i] = column.to_numpy(np.float64, na_value=np.nan) if number else column.astype(str).to_numpy(object)
+        plain[i] = column.to_numpy(np.float64, na_value=np.nan) if number else words(column).to_numpy(object)
     return hashed(pd.DataFrame(plain), index=False).to_numpy()
 
 
@@ -55,9 +55,9 @@ def rare(train: Any, fake: Any, columns: Columns) -> tuple[Interval, list[str]]:
     in a hundred training rows holds, and at least five; nan where there is none."""
     found, lost = [], []
     for name in columns.levels:
-        counts = train[name].astype(str).value_counts()
+        counts = words(train[name]).value_counts()
         some = counts[(counts <= RARE * len(train)) & (counts >= LEAST_ROWS)].index
-        drawn = set(fake[name].astype(str).unique())
+        drawn = set(words(fake[name]).unique())
         found += [level in drawn for level in some]
         lost += [f"{name} = {level}" for level in some if level not in drawn]
     return (wilson(float(np.sum(found)), len(found)) if found else (math.nan, math.nan, math.nan)), lost

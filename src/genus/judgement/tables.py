@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import r2_score, roc_auc_score
 
-from genus.judgement.columns import Columns, is_number
+from genus.judgement.columns import Columns, is_number, words
 
 RESAMPLES = 20
 MOST = {2: 200, 3: 100}  # pairs, triples
@@ -106,7 +106,7 @@ def utility(train: Any, test: Any, target: Any, *, seed: int = 0) -> tuple[tuple
         guess = HistGradientBoostingRegressor(**common).fit(X[known], train[target][known].to_numpy(dtype=float)).predict(V)
         again = [r2_score(truth[i][held[i]], guess[i][held[i]]) for i in draws]
         return _interval(float(r2_score(truth[held], guess[held])), again), "R²"
-    truth, seen = test[target].astype(str).to_numpy(), train[target].astype(str).to_numpy()
+    truth, seen = (words(part[target]).to_numpy(object) for part in (test, train))
     if len(set(seen)) < 2:
         return (0.5, float("nan"), float("nan")), "AUC"
     model = HistGradientBoostingClassifier(**common).fit(X, seen)
