@@ -22,6 +22,13 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "misc
 
 # One word an idea: what a field of any family may be called, and what it means wherever it occurs.
 GLOSSARY = {
+    "structure": "which graph, or how it is searched",
+    "edges": "arcs a graph must have",
+    "forbidden": "arcs a graph must not have",
+    "criterion": "what a search of graphs maximises",
+    "parents": "the most of a variable",
+    "tabu": "steps that are not undone",
+    "prior": "imagined rows",
     "weights": "of components: free or with a prior",
     "concentration": "of a Dirichlet prior",
     "order": "in which cells are read",

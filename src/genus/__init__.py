@@ -24,6 +24,7 @@ _PLACES = {
     "HiddenMarkov": "genus.families.hidden",
     "KernelDensity": "genus.families.kernel",
     "BayesianNetwork": "genus.families.bayesnet",
+    "GaussianNetwork": "genus.families.gaussiannet",
     "MST": "genus.families.mst",
     "RBM": "genus.families.boltzmann",
     "DBM": "genus.families.deepboltzmann",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from genus.families.baseline import Marginals as Marginals
     from genus.families.baseline import Resample as Resample
     from genus.families.bayesnet import BayesianNetwork as BayesianNetwork
+    from genus.families.gaussiannet import GaussianNetwork as GaussianNetwork
     from genus.families.beliefnet import DBN as DBN
     from genus.families.boltzmann import RBM as RBM
     from genus.families.boltzmannmachine import BoltzmannMachine as BoltzmannMachine

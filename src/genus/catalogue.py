@@ -26,6 +26,7 @@ FAMILIES = {
     "hmm": "genus.families.hidden:HiddenMarkov",
     "kernel": "genus.families.kernel:KernelDensity",
     "network": "genus.families.bayesnet:BayesianNetwork",
+    "linear": "genus.families.gaussiannet:GaussianNetwork",
     "mst": "genus.families.mst:MST",
     "rbm": "genus.families.boltzmann:RBM",
     "dbm": "genus.families.deepboltzmann:DBM",

@@ -23,6 +23,7 @@ TINY: dict[str, dict[str, Any]] = {
     "hmm": {"components": 2, "steps": 3},
     "kernel": {},
     "network": {"tabu": 2},
+    "linear": {"tabu": 2},
     "mst": {"noise": "seeded"},
     "rbm": {"steps": 4, "batch": 16, "latent": 4, "burn": 8},
     "dbm": {"steps": 4, "batch": 16, "latent": (4, 3), "burn": 8},

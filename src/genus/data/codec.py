@@ -50,6 +50,10 @@ class Codec(ABC):
         """
         return None
 
+    def labels(self, view: AnySpace) -> list[str]:
+        """What the user calls each entry of an item: the column of a table, else its number."""
+        return [str(i) for i in range(view.size)]
+
     @abstractmethod
     def exact(self, view: AnySpace) -> bool:
         """True where packing loses nothing and adds no noise, so that a density stays exact in user units."""

@@ -295,6 +295,9 @@ class TableCodec(Codec):
         record = view.kind == "record"
         return [owner for column, owner in self._coded(view) for _ in range(1 + (record and bool(column.fine)))]
 
+    def labels(self, view: AnySpace) -> list[str]:
+        return [self.names_[i] for i in self.owners(view)]
+
     def log_volume(self, x: Tensor, view: AnySpace) -> Tensor:
         return self.log_volumes(x, view).sum(1)
 

@@ -14,8 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from genus.capability import Conditional, Density, Partial, Summable
-from genus.errors import DataError, UsageError, nearest
-from genus.maths.graphs import topological
+from genus.errors import DataError, UsageError
 from genus.maths.groups import group_index, groups_of
 from genus.maths.network import Network
 from genus.maths.ordered import by_rows, grouped, point, towards
@@ -23,7 +22,7 @@ from genus.maths.quantise import Packed, drawn
 from genus.maths.scores import Scores
 from genus.maths.statistics import Statistics
 from genus.maths.stored import Stored, blocks
-from genus.maths.structure import Rules, climb, tree
+from genus.maths.structure import Rules, climb, given_parents, named_arcs, tree
 from genus.space import Record, Space
 from genus.train.run import Run
 
@@ -202,35 +201,15 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
 
     def _search(self, states: Tensor, sizes: list[int]) -> Sequence[Sequence[int]]:
         """The parents of each variable."""
-        required, forbidden = self._arcs("edges"), self._arcs("forbidden")
-        if clash := set(required) & set(forbidden):
-            a, b = (self._names[i] for i in min(clash))
-            raise UsageError(f"The arc {a} → {b} is both among edges and forbidden: leave one out.")
-        given: list[list[int]] = [[] for _ in sizes]
-        for a, b in required:
-            given[b].append(a)
-        topological(given, self._names)
+        names = self._names
+        required, forbidden = named_arcs(self.edges, names, "edges"), named_arcs(self.forbidden, names, "forbidden")
+        given = given_parents(required, forbidden, names)
         if self.structure == "given":
             return given
         if self.structure == "tree" or (self.structure == "auto" and len(sizes) > WIDE and not required and not forbidden):
             return tree(states.numpy(), sizes)
         scores = Scores(states.numpy(), sizes, self.criterion, self.prior, self.cells)
         return climb(scores, Rules(required, forbidden, self.parents), tabu=self.tabu)
-
-    def _arcs(self, word: str) -> list[tuple[int, int]]:
-        """The arcs of a field as pairs of variables."""
-        names, found = self._names, []
-        for arc in getattr(self, word) or ():
-            if isinstance(arc, str) or len(arc) != 2:
-                raise UsageError(f"{word} holds pairs (from, to), not {arc!r}.")
-            for name in map(str, arc):
-                if name not in names:
-                    raise UsageError(f"{word} names {name!r}, which is no column of the network.{nearest(name, names)}")
-            pair = (names.index(str(arc[0])), names.index(str(arc[1])))
-            if pair[0] == pair[1]:
-                raise UsageError(f"{word} holds the arc {arc[0]} → {arc[1]}: an arc joins two different columns.")
-            found.append(pair)
-        return list(dict.fromkeys(found))
 
     def _limit(self, sizes: list[int]) -> None:
         """A given graph's tables must fit into memory."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from genus.errors import UsageError, nearest
 from genus.maths.graphs import topological
+from genus.maths.lineargaussian import NormalScores
 from genus.maths.scores import Scores, bits
 
 GAIN = 1e-7  # nats below which two graphs count as equal
@@ -36,7 +39,7 @@ class Rules:
         return required, allowed
 
 
-def climb(scores: Scores, rules: Rules, *, tabu: int = 5) -> list[tuple[int, ...]]:
+def climb(scores: Scores | NormalScores, rules: Rules, *, tabu: int = 5) -> list[tuple[int, ...]]:
     """The parents of each variable, by hill climbing with a tabu list and reinsertion.
 
     Each step takes the best change among adding, removing and turning round one arc that makes no cycle, better or worse, but
@@ -63,7 +66,7 @@ def climb(scores: Scores, rules: Rules, *, tabu: int = 5) -> list[tuple[int, ...
 class _Climb:
     """The state of a climb: arcs, who reaches whom, and what each arc's change would gain."""
 
-    def __init__(self, scores: Scores, rules: Rules, tabu: int):
+    def __init__(self, scores: Scores | NormalScores, rules: Rules, tabu: int):
         self.scores, self.rules, self.tabu = scores, rules, tabu
         d = scores.d
         self.required, self.allowed = rules.matrices(d)
@@ -175,6 +178,12 @@ def tree(codes: np.ndarray, sizes: Sequence[int], root: int = 0) -> list[tuple[i
     free = scores.size - 1
     information = np.stack([scores.sweep(i, 0) - alone[i] + free[i] * (scores.size - 1) for i in range(d)])
     np.fill_diagonal(information, -np.inf)
+    return spanning(information, root)
+
+
+def spanning(information: np.ndarray, root: int = 0) -> list[tuple[int, ...]]:
+    """The parent of each variable in the spanning tree of the greatest sum of `information` (d, d), −∞ on its diagonal."""
+    d = len(information)
     parents: list[tuple[int, ...]] = [()] * d
     best, above = information[root].copy(), np.full(d, root)
     inside = np.zeros(d, bool)
@@ -186,3 +195,33 @@ def tree(codes: np.ndarray, sizes: Sequence[int], root: int = 0) -> list[tuple[i
         closer = information[i] > best
         best, above = np.where(closer, information[i], best), np.where(closer, i, above)
     return parents
+
+
+def named_arcs(pairs: Any, names: Sequence[str], word: str) -> list[tuple[int, int]]:
+    """Arcs given as pairs (from, to) of names, as pairs of numbers; `word` is the field they stand in, for messages."""
+    found = []
+    for arc in pairs or ():
+        if isinstance(arc, str) or len(arc) != 2:
+            raise UsageError(f"{word} holds pairs (from, to), not {arc!r}.")
+        for name in map(str, arc):
+            if name not in names:
+                raise UsageError(f"{word} names {name!r}, which is no column of the network.{nearest(name, names)}")
+        pair = (names.index(str(arc[0])), names.index(str(arc[1])))
+        if pair[0] == pair[1]:
+            raise UsageError(f"{word} holds the arc {arc[0]} → {arc[1]}: an arc joins two different columns.")
+        found.append(pair)
+    return list(dict.fromkeys(found))
+
+
+def given_parents(
+    required: Sequence[tuple[int, int]], forbidden: Sequence[tuple[int, int]], names: Sequence[str]
+) -> list[list[int]]:
+    """The parents that the required arcs alone give; UsageError where they are forbidden too or form a cycle."""
+    if clash := set(required) & set(forbidden):
+        a, b = (names[i] for i in min(clash))
+        raise UsageError(f"The arc {a} → {b} is both among edges and forbidden: leave one out.")
+    given: list[list[int]] = [[] for _ in names]
+    for a, b in required:
+        given[b].append(a)
+    topological(given, names)
+    return given
