@@ -22,7 +22,8 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 BLOCK = 200_000  # rows scored at once
 MOST = 2_000_000  # rows scored at most before places inside bins are sampled
 PLACES = 2  # of a bin that are then tried
-FILLINGS = 64  # completions over which a row with unknown cells is averaged
+WAYS = 4096  # rows scored at most for one row with unknown cells, or FILLINGS of each leaf
+FILLINGS = 32  # completions of a row whose unknown cells can be filled in too many ways
 
 
 def predict(
@@ -34,9 +35,9 @@ def predict(
     values' probabilities are those divided by their sum: Bayes' rule, exactly. Where a number has so many places in its bins
     that this would take too long, places are sampled (unbiased in the sums). Other families complete the row `draws` times.
 
-    A missing cell of another column is a value like any other where training had missing ones; where it had none, the cell is
-    unknown and p(target | known) is the mean of p(target | known, filled) over 64 completions of the row,
-    unbiased, with a standard error of .06 at most.
+    A missing cell of another column is a value like any other where training had missing ones. Where it had none, the cell is
+    unknown: p is summed over all it may hold, exactly, or where those are thousands p(target | row) is averaged over 32
+    completions of the row.
 
     Parameters
     ----------
@@ -80,43 +81,65 @@ def _with(X: Any, target: Any, codec: TableCodec) -> pd.DataFrame:
 
 def _chances(model: Any, held: pd.DataFrame, column: Column, mine: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """(leaves tried, p(leaf | the other columns) of each row (n, leaves))."""
-    x, row = _without_gaps(model, held, mine)
+    x, unknown = _read(model, held, mine)
     leaves = np.flatnonzero(np.arange(len(column.mass)) != column.missing)
     weight = np.zeros(len(leaves))
     if len(x) * len(leaves) > MOST and not column.levels and column.fine:
         leaves, weight = _some_places(column, leaves)
     codes = torch.from_numpy(np.stack(cells(column, leaves), 1)).long()
-    total = torch.zeros(len(held), len(leaves), dtype=torch.float64)
-    for i in torch.arange(len(x)).split(max(1, BLOCK // len(leaves))):
-        wide = x[i].repeat_interleave(len(codes), 0)
-        wide[:, mine] = codes.repeat(len(i), 1)
-        value = torch.cat([model._log_prob(chunk, None).double().cpu() for chunk in wide.split(model.chunk)])
-        total.index_add_(0, row[i], (value.view(len(i), -1) + torch.from_numpy(weight)).softmax(1))
-    return leaves, (total / total.sum(1, keepdim=True)).numpy()
+    chance = torch.zeros(len(x), len(leaves), dtype=torch.float64)
+    for gap in unknown.unique(dim=0):
+        ways = _ways(model, gap, max(FILLINGS, WAYS // len(leaves)))
+        rows = (unknown == gap).all(1).nonzero()[:, 0]
+        for i in rows.split(max(1, BLOCK // (len(leaves) * (FILLINGS if ways is None else len(ways))))):
+            filled = _filled(model, x[i], gap, ways, mine)
+            wide = filled.repeat_interleave(len(codes), 0)
+            wide[:, mine] = codes.repeat(len(filled), 1)
+            value = torch.cat([model._log_prob(part, None).double().cpu() for part in wide.split(model.chunk)])
+            value = value.view(len(i), -1, len(codes)) + torch.from_numpy(weight)
+            chance[i] = value.softmax(2).mean(1) if ways is None else value.logsumexp(1).softmax(1)
+    return leaves, chance.numpy()
 
 
-def _without_gaps(model: Any, held: pd.DataFrame, mine: list[int]) -> tuple[Tensor, Tensor]:
-    """(packed rows, the place in `held` of each): every row once, or FILLINGS completions of it where cells are unknown."""
+def _read(model: Any, held: pd.DataFrame, mine: list[int]) -> tuple[Tensor, Tensor]:
+    """(packed rows, mask of the unknown cells beside the target's); missing cells that training had too are known."""
     packed, known = model.codec_.known(held, model.space_)
-    x, at = drawn(packed).long(), 0
+    x, unknown, at = drawn(packed).long(), ~known, 0
     for column, _ in model.codec_._coded(model.space_):
         part = slice(at, at + 1 + bool(column.fine))
         if column.missing >= 0:
-            gone = ~known[:, at]
+            gone = unknown[:, at].clone()
             x[gone, part] = torch.from_numpy(np.stack(cells(column, np.array([column.missing])), 1)).long()
-            known[gone, part] = True
+            unknown[gone, part] = False
         at = part.stop
-    known[:, mine] = True
-    full, gaps = known.all(1).nonzero()[:, 0], (~known.all(1)).nonzero()[:, 0]
-    if not len(gaps):
-        return x, full
+    unknown[:, mine] = False
+    return x, unknown
+
+
+def _ways(model: Any, gap: Tensor, most: int) -> Tensor | None:
+    """All that the unknown cells may hold together, (ways, unknown cells), None where it is more than `most`."""
+    ways, at = torch.zeros(1, 0, dtype=torch.long), 0
+    for column, _ in model.codec_._coded(model.space_):
+        if gap[at]:
+            own = torch.from_numpy(np.stack(cells(column, np.arange(len(column.mass))), 1)).long()
+            if len(ways) * len(own) > most:
+                return None
+            ways = torch.cat([ways.repeat_interleave(len(own), 0), own.repeat(len(ways), 1)], 1)
+        at += 1 + bool(column.fine)
+    return ways
+
+
+def _filled(model: Any, x: Tensor, gap: Tensor, ways: Tensor | None, mine: list[int]) -> Tensor:
+    """Each row of x with its unknown cells filled in all ways, or completed FILLINGS times."""
+    if ways is not None:
+        x = x.repeat_interleave(len(ways), 0)
+        x[:, gap] = ways.repeat(len(x) // len(ways), 1)
+        return x
     if not isinstance(model, Partial):
-        lost = f"{len(gaps)} rows lack cells that training never lacked"
-        raise DataError(f"{lost}: {type(model).__name__} cannot fill them, made can.")
-    known[:, mine] = False
-    many = gaps.repeat_interleave(FILLINGS)
-    filled = [model._complete(x[i], known[i], None).long() for i in many.split(model.chunk)]
-    return torch.cat([x[full], *filled]), torch.cat([full, many])
+        raise UsageError(f"Too much is missing to sum over, and {type(model).__name__} cannot fill it in: made can.")
+    x, known = x.repeat_interleave(FILLINGS, 0), ~gap
+    known[mine] = False
+    return torch.cat([model._complete(part, known.expand(len(part), -1).clone(), None).long() for part in x.split(model.chunk)])
 
 
 def _some_places(column: Column, leaves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
