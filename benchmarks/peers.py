@@ -17,6 +17,7 @@ NEEDS = {
     "sdv": ["sdv==2.0.0"],
     "mostly": ["mostlyai-engine==2.7.3"],
     "classical": ["hmmlearn==0.3.3", "pomegranate==1.1.2", "emcee==3.1.6", "rbms==0.5.0"],
+    "mcmc": ["numpyro==0.22.0", "jax==0.10.2", "emcee==3.1.6"],
     "bn": ["pgmpy==1.1.2", "pyagrum==3.3.1"],
 }
 

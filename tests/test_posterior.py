@@ -35,7 +35,9 @@ def within(chains: Posterior, mean: list[float], sd: list[float]) -> None:
     assert (np.abs(table["sd"] - sd) < 4 * table["mcse_sd"]).all(), table
 
 
-@pytest.mark.parametrize("kernel", ["hmc", "mala", "random_walk", "independence", "slice", "ensemble", "tempering"])
+@pytest.mark.parametrize(
+    "kernel", ["hmc", "nuts", "mala", "random_walk", "independence", "slice", "slice_within_gibbs", "ensemble", "tempering"]
+)
 def test_every_kernel_finds_a_normal_and_says_it_did(kernel):
     more = {"ensemble": 250, "mala": 200, "random_walk": 200, "slice": 150}.get(kernel, 100)
     chains = Posterior(log_density=normal, parameters=2, kernel=kernel, temperatures=3, **(QUICK | {"draws": more})).fit()

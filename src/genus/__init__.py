@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from genus.families.baseline import Marginals as Marginals
     from genus.families.baseline import Resample as Resample
     from genus.families.bayesnet import BayesianNetwork as BayesianNetwork
-    from genus.families.gaussiannet import GaussianNetwork as GaussianNetwork
     from genus.families.beliefnet import DBN as DBN
     from genus.families.boltzmann import RBM as RBM
     from genus.families.boltzmannmachine import BoltzmannMachine as BoltzmannMachine
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from genus.families.diffusion import FlowMatching as FlowMatching
     from genus.families.flow import RealNVP as RealNVP
     from genus.families.gan import GAN as GAN
+    from genus.families.gaussiannet import GaussianNetwork as GaussianNetwork
     from genus.families.hidden import HiddenMarkov as HiddenMarkov
     from genus.families.kernel import KernelDensity as KernelDensity
     from genus.families.made import MADE as MADE

@@ -23,12 +23,30 @@ from genus.maths import diagnostics
 from genus.maths.chain import Info, State, independence, init
 from genus.maths.target import Free, Parameter, Target, parameter, scattered
 from genus.maths.tempering import Tempered, anneal, ladder
-from genus.maths.walkers import gibbs, slice_sample, stretch
+from genus.maths.walkers import gibbs, slice_sample, slice_within_gibbs, stretch
 from genus.maths.warmup import GRADIENT, Step, pooled_metric, tune, windows
 from genus.model import Model
 
-KERNELS = ("hmc", "mala", "random_walk", "independence", "slice", "ensemble", "gibbs", "tempering", "smc")
-THIN = {"mala": 4, "slice": 5, "random_walk": 20, "ensemble": 20}  # steps a kept draw of kernels that walk
+KERNELS = (
+    "hmc",
+    "nuts",
+    "mala",
+    "random_walk",
+    "independence",
+    "slice",
+    "ensemble",
+    "gibbs",
+    "slice_within_gibbs",
+    "tempering",
+    "smc",
+)
+THIN = {
+    "mala": 4,
+    "slice_within_gibbs": 2,
+    "slice": 5,
+    "random_walk": 20,
+    "ensemble": 20,
+}  # steps a kept draw of kernels that walk
 POPULATIONS = 8  # of particles, run apart so that they can be compared
 ENOUGH = 400  # effective draws, in the bulk and in the tails
 
@@ -50,8 +68,9 @@ class Posterior(BaseEstimator):
     gradient: (chains, d) → (chains, d) of log_density, in place of automatic differentiation.
     conditionals: for Gibbs, functions (chains, d) → (chains, d), each of which draws its part anew given the rest.
     start: (chains, d) or (d,), where chains begin; scattered over (−2, 2) as freed when None.
-    kernel: "hmc" (the default where there is a gradient), "mala", "random_walk", "independence", "slice", "ensemble" (the
-        default without a gradient), "gibbs", "tempering" (for several modes), "smc".
+    kernel: "hmc" (the default where there is a gradient), "nuts" (sets its lengths itself; slow beside it), "mala",
+        "random_walk", "independence", "slice", "ensemble" (the default without a gradient), "gibbs",
+        "slice_within_gibbs" (each number in turn), "tempering" (for several modes), "smc".
     chains: that move side by side; many cost little more than one. warmup: steps, times `thin`, that tune and are thrown away.
     draws: of each chain that are kept. thin: steps a kept draw; None takes 1, and 4 to 20 for kernels that walk.
     accept: the chance of acceptance aimed for. temperatures: of "tempering". seed: of everything drawn.
@@ -59,7 +78,8 @@ class Posterior(BaseEstimator):
     Attributes
     ----------
     draws_: (draws, chains, d). names_: of the d numbers. accept_: mean chance of acceptance. divergences_: how many draws' orbits
-    diverged. tuned_: the kernel's settings. log_evidence_: (estimate, standard error) of log ∫ exp(log_density), "smc" only.
+    diverged. depths_: (steps, chains) doublings of each orbit, "nuts" only. tuned_: the kernel's settings.
+    log_evidence_: (estimate, standard error) of log ∫ exp(log_density), "smc" only.
 
     >>> chains = Posterior(log_density=lambda x: -x.square().sum(1) / 2, parameters=2).fit()
     >>> chains.converged_, chains.sample(5).shape
@@ -199,6 +219,8 @@ class Posterior(BaseEstimator):
         self.divergences_ = int(torch.stack([info.diverged for info in infos]).sum())
         self.accept_ = float(torch.stack([info.accept for info in infos]).mean())
         self.energy_ = torch.stack([info.energy for info in infos]).numpy()
+        if kernel == "nuts":
+            self.depths_ = torch.stack([info.depth for info in infos if info.depth is not None]).numpy()
         return out
 
     def _warm(self, kernel: str, target: Target, z: Tensor) -> tuple[State, Step]:
@@ -213,8 +235,8 @@ class Posterior(BaseEstimator):
             return state, step
         if kernel == "independence":
             return self._warm_independence(state, target)
-        if kernel == "slice":
-            return self._warm_slice(state, target)
+        if kernel in ("slice", "slice_within_gibbs"):
+            return self._warm_slice(state, target, slice_sample if kernel == "slice" else slice_within_gibbs)
         if kernel == "ensemble" and len(z) < 2 * z.shape[1] + 2:
             raise UsageError(f"The ensemble needs more than {2 * z.shape[1] + 1} chains for {z.shape[1]} numbers, not {len(z)}.")
         conditionals = list(self.conditionals or [])
@@ -223,15 +245,15 @@ class Posterior(BaseEstimator):
             state, _ = step(state)
         return state, step
 
-    def _warm_slice(self, state: State, target: Target) -> tuple[State, Step]:
+    def _warm_slice(self, state: State, target: Target, kernel: Callable[..., tuple[State, Info]]) -> tuple[State, Step]:
         metric = pooled_metric(state.position)
         for length in windows(self.warmup * self.thin_):
             seen = []
             for _ in range(length):
-                state, _ = slice_sample(state, target, metric=metric)
+                state, _ = kernel(state, target, metric=metric)
                 seen.append(state.position)
             metric = pooled_metric(torch.cat(seen))
-        return state, lambda s: slice_sample(s, target, metric=metric)
+        return state, lambda s: kernel(s, target, metric=metric)
 
     def _warm_independence(self, state: State, target: Target) -> tuple[State, Step]:
         state, walk, _ = tune(state, target, "random_walk", 10 * self.warmup)
@@ -307,7 +329,7 @@ class Posterior(BaseEstimator):
         stuck = int((np.ptp(self.draws_, axis=0) == 0).all(1).sum())
         if stuck:
             found.append(f"{stuck} of {self.draws_.shape[1]} chains never moved: give a better start, or raise warmup.")
-        if self.kernel_ == "hmc" and float(np.median(_bfmi(self.energy_))) < 0.3:
+        if self.kernel_ in ("hmc", "nuts") and float(np.median(_bfmi(self.energy_))) < 0.3:
             found.append("Energies change slowly (BFMI under 0.3): the tails are hardly visited; reparametrise.")
         return found
 

@@ -9,10 +9,12 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+import genus.maths.nuts as maths_nuts
 from genus.maths.chain import Metric, halton, hmc, independence, init, leaps_for, mala, metropolis, random_walk
+from genus.maths.nuts import nuts
 from genus.maths.target import Free, Parameter, Target, parameter
 from genus.maths.tempering import anneal, ladder, powered, swap
-from genus.maths.walkers import gibbs, slice_sample, stretch
+from genus.maths.walkers import gibbs, slice_sample, slice_within_gibbs, stretch
 from genus.maths.warmup import pooled_metric, tune, windows
 
 CHAINS = 4000
@@ -78,8 +80,11 @@ KERNELS = {
     "mala": lambda s, t: mala(s, t, step=0.6, metric=metric()),
     "hmc": lambda s, t: hmc(s, t, step=0.4, metric=metric(), leaps=4),
     "hmc, diagonal": lambda s, t: hmc(s, t, step=0.4, metric=Metric.of(metric().covariance.diagonal()), leaps=4),
+    "nuts": lambda s, t: nuts(s, t, step=0.5, metric=metric()),
+    "nuts, diagonal, few doublings": lambda s, t: nuts(s, t, step=0.5, metric=Metric.of(metric().covariance.diagonal()), most=2),
     "slice": lambda s, t: slice_sample(s, t, metric=metric(), width=1.0),
     "slice, few steps out": lambda s, t: slice_sample(s, t, metric=metric(), width=0.3, most=3),
+    "slice within gibbs": lambda s, t: slice_within_gibbs(s, t, metric=metric(), width=1.5),
     "ensemble": lambda s, t: stretch(s, t),
     "gibbs": lambda s, t: gibbs(s, t, conditionals=[draw_second, flip_first]),
 }
@@ -87,8 +92,8 @@ KERNELS = {
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_a_kernel_leaves_its_target_invariant(name):
-    steps = 8 if "slice" in name else 25
-    assert p_invariant(KERNELS[name], steps, gradient=name.startswith(("hmc", "mala"))) > 1e-3
+    steps = 8 if name.startswith(("slice", "nuts")) else 25
+    assert p_invariant(KERNELS[name], steps, gradient=name.startswith(("hmc", "mala", "nuts"))) > 1e-3
 
 
 def half_convinced(state, target):
@@ -106,6 +111,30 @@ def without_its_correction(state, target):
 @pytest.mark.parametrize("broken", [half_convinced, without_its_correction])
 def test_a_broken_kernel_is_caught(broken):
     assert p_invariant(broken) < 1e-6
+
+
+def test_nuts_that_draws_without_weights_is_caught(monkeypatch):
+    join = maths_nuts._join
+    monkeypatch.setattr(maths_nuts, "_join", lambda a, b, log_chance: join(a, b, torch.zeros_like(log_chance)))
+    assert p_invariant(lambda s, t: nuts(s, t, step=1.0, metric=metric()), 8) < 1e-6
+
+
+def test_nuts_doubles_more_on_longer_targets_and_says_where_it_diverges():
+    torch.manual_seed(0)
+    depths = []
+    for scale in (1.0, 30.0):
+        target = Target(lambda x, s=scale: -0.5 * (x / s).square().sum(1))
+        state = init(scale * torch.randn(50, 2, dtype=torch.float64), target)
+        state, info = nuts(state, target, step=0.5, metric=Metric.of(torch.ones(2, dtype=torch.float64)))
+        assert not info.diverged.any()
+        assert info.depth is not None
+        depths.append(float(info.depth.double().mean()))
+    assert depths[0] < 4 < 6 < depths[1]
+    steep = Target(lambda x: -(x**4).sum(1) * 1e6)
+    state = init(torch.ones(50, 1, dtype=torch.float64), steep)
+    after, info = nuts(state, steep, step=1.0, metric=Metric.of(torch.ones(1, dtype=torch.float64)))
+    assert info.diverged.all()
+    assert torch.equal(after.position, state.position)
 
 
 def test_swapping_temperatures_leaves_both_invariant():

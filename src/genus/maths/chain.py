@@ -27,12 +27,13 @@ class State(NamedTuple):
 
 
 class Info(NamedTuple):
-    """What a step did: accept (n,) the chance of acceptance, moved (n,) bool, diverged (n,) bool, energy (n,)."""
+    """What a step did: accept (n,) chance of acceptance, moved, diverged (n,) bool, energy (n,), and of NUTS depth (n,)."""
 
     accept: Tensor
     moved: Tensor
     diverged: Tensor
     energy: Tensor
+    depth: Tensor | None = None
 
 
 def init(position: Tensor, target: Target, *, gradient: bool = True) -> State:
@@ -60,6 +61,10 @@ class Metric:
     def colour(self, noise: Tensor) -> Tensor:
         """L applied to rows."""
         return noise * self.factor if self.factor.dim() == 1 else noise @ self.factor.T
+
+    def press(self, gradient: Tensor) -> Tensor:
+        """Lᵀ applied to rows: what a gradient is in whitened coordinates."""
+        return gradient * self.factor if self.factor.dim() == 1 else gradient @ self.factor
 
     def whiten(self, rows: Tensor) -> Tensor:
         """L⁻¹ applied to rows."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genus.maths.chain import Info, Metric, State, init, random_walk
 from genus.maths.target import LogDensity, Target
-from genus.maths.warmup import Step, pooled_metric, tune
+from genus.maths.warmup import GRADIENT, Step, pooled_metric, tune
 
 
 def ladder(count: int, hottest: float = 0.02) -> list[float]:
@@ -48,7 +48,7 @@ class Tempered:
         """All temperatures, warmed up one by one from the hottest at `position` (n, d), each from where the last one got."""
         self.states, self.steps = [], []
         for target in reversed(self.targets):
-            state = init(position, target, gradient=self.kernel in ("hmc", "mala"))
+            state = init(position, target, gradient=self.kernel in GRADIENT)
             state, step, _ = tune(state, target, self.kernel, warmup)
             position = state.position
             self.states.insert(0, state)

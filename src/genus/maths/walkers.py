@@ -22,9 +22,26 @@ def slice_sample(state: State, target: Target, *, metric: Metric, width: float =
 
     Reference: R. Neal 2003, Slice sampling, https://doi.org/10.1214/aos/1056562461
     """
-    x, n = state.position, len(state.position)
-    noise = torch.randn_like(x)
+    noise = torch.randn_like(state.position)
     direction = metric.colour(noise / noise.norm(dim=1, keepdim=True))
+    return slice_along(state, target, direction, width=width, most=most)
+
+
+def slice_within_gibbs(state: State, target: Target, *, metric: Metric, width: float = 3.0, most: int = 50) -> tuple[State, Info]:
+    """Each number in turn drawn given the others, by a slice along its axis whose `width` is in its standard deviations.
+
+    Reference: R. Neal 2003, Slice sampling, section 4, https://doi.org/10.1214/aos/1056562461
+    """
+    d = state.position.shape[1]
+    scale = (metric.covariance if metric.covariance.dim() == 1 else metric.covariance.diagonal()).sqrt()
+    for axis in torch.diag(scale):
+        state, info = slice_along(state, target, axis.expand(len(state.position), d), width=width, most=most)
+    return state, info
+
+
+def slice_along(state: State, target: Target, direction: Tensor, *, width: float, most: int) -> tuple[State, Info]:
+    """A uniform draw from each chain's slice {p > u} along its `direction` (n, d), whose length is the unit of `width`."""
+    x, n = state.position, len(state.position)
     height = state.log_p + torch.rand(n, dtype=x.dtype).log()
     low = -width * torch.rand(n, dtype=x.dtype)
     high = low + width

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from genus.maths.chain import Info, Metric, State, hmc, leaps_for, mala, random_walk
+from genus.maths.nuts import nuts
 from genus.maths.target import Target
 
 Step = Callable[[State], tuple[State, Info]]
 DENSE = 1000  # entries above which only the diagonal is learnt
-GRADIENT = ("hmc", "mala")
+GRADIENT = ("hmc", "mala", "nuts")
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def tunable(kernel: str, target: Target, most: int = 1024) -> tuple[Tunable, flo
         return (lambda s, step, metric, i: random_walk(s, target, step=step, metric=metric)), 0.25
     if kernel == "mala":
         return (lambda s, step, metric, i: mala(s, target, step=step, metric=metric)), 0.57
+    if kernel == "nuts" and most > 1:
+        return (lambda s, step, metric, i: nuts(s, target, step=step, metric=metric, most=int(math.log2(most)))), 0.8
     return (lambda s, step, metric, i: hmc(s, target, step=step, metric=metric, leaps=leaps_for(i, step, most=most))), 0.8
 
 
@@ -142,13 +145,13 @@ def tune(
         for _ in range(length):
             index += 1
             state, info = (cautious if number < 2 else move)(state, average.step, metric, index)
-            average = average.update(typical(info.accept) if kernel == "hmc" else float(info.accept.mean()), wanted)
+            average = average.update(typical(info.accept) if kernel in ("hmc", "nuts") else float(info.accept.mean()), wanted)
             seen.append(state.position)
         step = average.settled
         if number < len(lengths) - 1:
             metric = pooled_metric(torch.cat(seen[len(seen) // 4 :]))
             step = first_step(state, single, metric, min(step, 1.0) if number else 1.0, wanted)
-    return state, _fixed(move, step, metric, index), {"step": step, "leaps": leaps_for(1, step)}
+    return state, _fixed(move, step, metric, index), {"step": step} | ({"leaps": leaps_for(1, step)} if kernel == "hmc" else {})
 
 
 def _fixed(move: Tunable, step: float, metric: Metric, index: int) -> Step:
