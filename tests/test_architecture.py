@@ -22,6 +22,7 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "misc
 
 # One word an idea: what a field of any family may be called, and what it means wherever it occurs.
 GLOSSARY = {
+    "missing": "what missing cells are",
     "structure": "which graph, or how it is searched",
     "edges": "arcs a graph must have",
     "forbidden": "arcs a graph must not have",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import torch
 
 from genus import BayesianNetwork, Model
 from genus.data.bif import parse_bif, write_bif
-from genus.errors import UsageError
+from genus.errors import MissingExtra, UsageError
 
 
 def weather(n: int = 3000, seed: int = 0, missing: float = 0.0) -> pd.DataFrame:
@@ -193,3 +194,70 @@ def test_many_rows_by_elimination_agree_with_particles(monkeypatch):
     weighted = pd.concat([model.complete(holed, seed=s) for s in range(8)])
     assert exact["rain"].astype(bool).mean() == pytest.approx(weighted["rain"].astype(bool).mean(), abs=0.05)
     assert torch.isfinite(torch.from_numpy(model.log_prob(weighted))).all()
+
+
+def holed(frame: pd.DataFrame, share: float, seed: int = 0) -> pd.DataFrame:
+    """Cells left out at random."""
+    return frame.mask(np.random.default_rng(seed).random(frame.shape) < share)
+
+
+def chain(n: int, seed: int) -> pd.DataFrame:
+    """a → b → c, a → d: each agrees with its parent in 85 of 100 rows."""
+    rng = np.random.default_rng(seed)
+    a = rng.choice(3, n, p=[0.5, 0.3, 0.2])
+    b, d = (np.where(rng.random(n) < 0.85, a, rng.choice(3, n)) for _ in range(2))
+    c = np.where(rng.random(n) < 0.85, b, rng.choice(3, n))
+    return pd.DataFrame({"a": a, "b": b, "c": c, "d": d}).astype(str).replace({"0": "low", "1": "mid", "2": "top"})
+
+
+def test_gaps_summed_over_teach_more_than_a_level_or_than_whole_rows():
+    """Held-out likelihood of whole rows: the tables of each treatment against the truth's own."""
+    arcs, rows, held = [("a", "b"), ("b", "c"), ("a", "d")], holed(chain(500, 0), 0.2), chain(20_000, 1)
+    fitted = {name: BayesianNetwork(structure="given", edges=arcs, missing=name).fit(rows) for name in ("level", "em")}  # type: ignore[arg-type]
+    whole = BayesianNetwork(structure="given", edges=arcs).fit(rows.dropna())
+    truth = BayesianNetwork(structure="given", edges=arcs).fit(held)
+
+    def off(model: BayesianNetwork) -> float:
+        """Mean total variation of the children's tables."""
+        total = 0.0
+        for p, c in arcs:
+            for value in ("low", "mid", "top"):
+                mine, true = (m.network().posterior(c, {p: value}) for m in (model, truth))
+                total += sum(abs(mine[k] - true[k]) for k in true) / 2 / 9
+        return total
+
+    errors = {"em": off(fitted["em"]), "level": off(fitted["level"]), "whole": off(whole)}
+    assert errors["em"] < 0.75 * errors["level"]
+    assert errors["em"] < 0.9 * errors["whole"]
+    assert not fitted["em"].sample(2000, seed=0).isna().any(axis=None)
+
+
+def test_the_graph_is_found_behind_gaps_and_a_rows_probability_is_that_of_what_is_known():
+    rows = holed(chain(1500, 0), 0.2)
+    model = BayesianNetwork(missing="em").fit(rows)
+    assert {frozenset(e) for e in model.network().edges} == {frozenset(e) for e in (("a", "b"), ("b", "c"), ("a", "d"))}
+    every = pd.DataFrame(itertools.product(*[["low", "mid", "top"]] * 4), columns=list("abcd"))
+    p = np.exp(model.log_prob(every))
+    assert p.sum() == pytest.approx(1, abs=1e-9)
+    part = pd.DataFrame({"a": ["low"], "b": [None], "c": ["mid"], "d": [None]})
+    truth = p[(every["a"] == "low") & (every["c"] == "mid")].sum()
+    assert np.exp(model.log_prob(part)[0]) == pytest.approx(truth, abs=1e-9)
+    rising = [h["log_prob"] for h in model.history_]
+    assert all(b >= a - 1e-3 for a, b in itertools.pairwise(rising))
+
+
+@pytest.mark.parametrize("kind", ["pc", "miic"])
+def test_tests_of_independence_find_the_graph(kind):
+    pytest.importorskip("pyagrum")
+    frame = chain(3000, 0)
+    model = BayesianNetwork(structure=kind, forbidden=[("a", "d")]).fit(frame)
+    found = model.network().edges
+    assert {frozenset(e) for e in found} >= {frozenset(e) for e in (("a", "b"), ("b", "c"))}
+    assert ("a", "d") not in found
+    assert model.score(frame) > BayesianNetwork(structure="given", edges=[]).fit(frame).score(frame) + 0.5
+
+
+def test_without_pyagrum_the_command_that_installs_it_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyagrum", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'genus\[networks\]'"):
+        BayesianNetwork(structure="pc").fit(chain(100, 0))

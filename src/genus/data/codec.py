@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from genus.maths.quantise import Packed
-from genus.space import AnySpace
+from genus.space import AnySpace, Record
 
 
 class Codec(ABC):
@@ -53,6 +54,18 @@ class Codec(ABC):
     def labels(self, view: AnySpace) -> list[str]:
         """What the user calls each entry of an item: the column of a table, else its number."""
         return [str(i) for i in range(view.size)]
+
+    def words(self, view: Record, cell: int) -> list[str]:
+        """What the user calls each level of a cell: its value, with its number where values are alike."""
+        name, space = view.fields[cell]
+        numbers = [str(k) for k in range(space.levels)]
+        x = torch.zeros(space.levels, view.size, dtype=torch.long)
+        x[:, cell] = torch.arange(space.levels)
+        shown = self.unpack(x, view)
+        if not hasattr(shown, "columns"):
+            return numbers
+        found = [str(v) for v in shown[next(column for column in shown.columns if str(column) == name)]]
+        return [f"{w} ({k})" if found.count(w) > 1 else w for w, k in zip(found, numbers, strict=True)]
 
     @abstractmethod
     def exact(self, view: AnySpace) -> bool:

@@ -8,26 +8,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from genus.capability import Conditional, Density, Partial, Summable
-from genus.errors import DataError, UsageError
+from genus.maths.expected import expected_counts, log_known
 from genus.maths.groups import group_index, groups_of
+from genus.maths.learning import limited, mixed_up, present, search, severed, smoothed
 from genus.maths.network import Network
-from genus.maths.ordered import by_rows, grouped, point, towards
+from genus.maths.ordered import by_rows, grouped, point
 from genus.maths.quantise import Packed, drawn
-from genus.maths.scores import Scores
 from genus.maths.statistics import Statistics
 from genus.maths.stored import Stored, blocks
-from genus.maths.structure import Rules, climb, given_parents, named_arcs, tree
+from genus.maths.structure import Rules, checked, given_parents, named_arcs
 from genus.space import Record, Space
+from genus.train.expect import expect
 from genus.train.run import Run
 
 SEARCHED = 200_000  # rows of data on disk that the graph is searched on
-WIDE = 100  # variables above which the structure is a tree unless asked otherwise
+GRAPHS, STEPS, TOLERANCE = 3, 100, 1e-4  # of the fit with gaps: searches, steps of EM, its least gain
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -42,8 +42,8 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
 
     Parameters
     ----------
-    structure: "climb" (hill climbing with a tabu list), "tree" (Chow and Liu's best tree), "given" (`edges` and no
-        others); "auto" climbs up to 100 cells and takes a tree above.
+    structure: "climb" (hill climbing with a tabu list), "tree" (Chow and Liu's best tree), "pc" or "miic" (tests of
+        independence, by pyAgrum), "given" (`edges` and no others); "auto" climbs up to 100 cells and takes a tree above.
     edges: pairs (from, to) of columns: all arcs where the structure is given, else arcs it must have.
     forbidden: pairs (from, to) it must not have.
     criterion: what the climb maximises: "bic", "aic" or "bdeu".
@@ -53,6 +53,8 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
     tabu: steps that must not be undone, and how many without gain end the climb.
     bins: groups of an ordered cell in the graph, n^(1/4) but at least 4 and at most 16 when None.
     smoothing: pseudo-observations a row of a table, spread as the cell's own frequencies.
+    missing: a missing cell is a "level" of its own, or a gap that "em" sums over: the tables are likeliest for what is
+        known, the graph is searched on rows completed by the network, no sample has gaps, and log_prob is that of what is known.
 
     Attributes
     ----------
@@ -68,7 +70,7 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
     accepts: ClassVar[tuple[str, ...]] = ("record", "levels", "binary", "category")
     chunk: ClassVar[int] = 65536
 
-    structure: Literal["auto", "climb", "tree", "given"] = "auto"
+    structure: Literal["auto", "climb", "tree", "pc", "miic", "given"] = "auto"
     edges: Any = None
     forbidden: Any = None
     criterion: Literal["bic", "aic", "bdeu"] = "bic"
@@ -78,35 +80,56 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
     tabu: int = 5
     bins: int | None = None
     smoothing: float = 1.0
+    missing: Literal["level", "em"] = "level"
 
     def _check(self) -> None:
-        choices = {"structure": ("auto", "climb", "tree", "given"), "criterion": ("bic", "aic", "bdeu")}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise UsageError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}.")
-        least = {"parents": 1, "cells": 1, "tabu": 0, "bins": 2, "smoothing": 0}
-        for name, value in least.items():
-            if getattr(self, name) is not None and getattr(self, name) < value:
-                raise UsageError(f"{name}={getattr(self, name)} must be {value} or more.")
-        if self.prior <= 0:
-            raise UsageError(f"prior={self.prior} must be positive.")
-        if self.structure == "given" and self.edges is None:
-            raise UsageError("structure='given' needs edges=[(from, to), …]; an empty list makes the cells independent.")
-        if self.structure == "tree" and (self.edges or self.forbidden):
-            raise UsageError("A tree takes no edges and no forbidden ones: set structure to 'climb' or 'given'.")
+        structures = ("auto", "climb", "tree", "pc", "miic", "given")
+        choices = {"structure": structures, "criterion": ("bic", "aic", "bdeu"), "missing": ("level", "em")}
+        checked(self, choices, {"parents": 1, "cells": 1, "tabu": 0, "bins": 2, "smoothing": 0})
 
     # -- fitting ------------------------------------------------------------------------------------------
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
         data = x if isinstance(x, Stored) else drawn(x)
+        if hasattr(self, "tables_"):
+            del self.tables_
         self.keys_ = groups_of(y, 0 if y is None else len(x))[0]
         self._place(data)
-        sizes = [len(g) for g in self.within_]
-        some = data if isinstance(data, Tensor) else data[torch.randperm(len(data))[:SEARCHED]]
-        states = self._states(some.reshape(len(some), -1).long())
-        self.parents_ = [list(above) for above in self._search(states, sizes)]
-        self._limit(sizes)
+        sizes = [len(w) for w in self.within_]
+        some = torch.arange(len(data)) if isinstance(data, Tensor) else torch.randperm(len(data))[:SEARCHED]
+        cells = data[some].reshape(len(some), -1).long()
+        states, known = self._states(cells), self._known(cells)
+        gaps = self.missing == "em" and not bool(known.all())
+        self.parents_ = [list(above) for above in self._search(mixed_up(states, known) if gaps else states, sizes)]
+        limited(self.parents_, sizes, self._names, len(self.keys_))
         self._update(self._summarize(data, y))
+        if gaps:
+            self._fill_gaps(data, y, some, (states, known), run)
+
+    def _fill_gaps(self, data: Packed, y: Tensor | None, some: Tensor, seen: tuple[Tensor, Tensor], run: Run) -> None:
+        """Expectation–maximisation, then the graph searched anew on completed rows, until it stays.
+
+        N. Friedman 1997, Learning belief networks in the presence of missing values and hidden variables (ICML)
+        """
+
+        def step() -> float:
+            sums = self._summarize(data, y)
+            self._update(sums)
+            return float(sums.sums["log_prob"] / len(data))
+
+        sizes, (states, known) = [len(w) for w in self.within_], seen
+        for k in range(GRAPHS):
+            self.history_ = expect(step, steps=STEPS, tol=TOLERANCE, run=run)
+            if self.structure == "given" or k == GRAPHS - 1:
+                break
+            for rows, net in self._of_labels(None if y is None else y[some], len(some)):
+                states[rows] = net.complete(states[rows], known[rows])
+            found = [list(above) for above in self._search(states, sizes)]
+            if found == self.parents_:
+                break
+            self.parents_ = found
+            del self.tables_
+            self._update(self._summarize(data, y))
 
     def _place(self, data: Tensor | Stored) -> None:
         """Which cells are variables, and how their levels are grouped."""
@@ -131,33 +154,55 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
     # -- sums over items ----------------------------------------------------------------------------------
 
     def _summarize(self, x: Packed, y: Tensor | None) -> Statistics:
-        """How often each level, each second cell given its first, and each state of a variable given its parents' occurred."""
+        """How often each level, each second cell given its first, and each state of a variable given its parents' occurred.
+
+        With gaps to be summed over, the last are expected counts under the present tables; before there are any, counts of the
+        rows that know the variable and its parents.
+        """
         spaces, g = _cells(self.space_), len(self.keys_)
         sums = {f"level {k}": torch.zeros(w.shape[1], dtype=torch.long) for k, w in enumerate(self.within_)}
         for k, (i, host) in enumerate(self.fine_cells_):
             sums[f"fine {k}"] = torch.zeros(spaces[host][1].levels * spaces[i][1].levels, dtype=torch.long)
         for k, rows in enumerate(self._rows):
             sums[f"state {k}"] = torch.zeros(g * rows * len(self.within_[k]), dtype=torch.long)
+        if summed := self.missing == "em" and hasattr(self, "tables_"):
+            sums = {name: each.double() for name, each in sums.items()} | {"log_prob": torch.zeros((), dtype=torch.float64)}
         label, at = group_index(y, self.keys_, 0 if y is None else len(x)), 0
         for piece in blocks(x):
             data = piece.reshape(len(piece), -1).long()
             mine = 0 if y is None else label[at : at + len(data)]
             at += len(data)
             for name, index in self._tallied(data, mine, spaces):
-                sums[name] += torch.bincount(index, minlength=len(sums[name]))
+                if not (summed and name.startswith("state")):
+                    sums[name] += torch.bincount(index, minlength=len(sums[name]))
+            if summed:
+                self._expect(sums, data, mine)
         return Statistics(sums)
+
+    def _expect(self, sums: dict[str, Tensor], data: Tensor, label: Tensor | int) -> None:
+        """Add the expected counts of the tables' entries, and the log-likelihood of the states known."""
+        states, known = self._states(data), self._known(data)
+        for g in torch.as_tensor(label).unique().tolist():
+            rows = (torch.as_tensor(label) == g).expand(len(data))
+            counts, value = expected_counts(self._net(g), states[rows], known[rows])
+            sums["log_prob"] += value.sum()
+            for k, each in enumerate(counts):
+                sums[f"state {k}"].view(len(self.keys_), -1)[g] += each.flatten()
 
     def _tallied(self, data: Tensor, label: Tensor | int, spaces: Sequence[tuple[str, Space]]) -> Iterator[tuple[str, Tensor]]:
         """(name of a count, the entry of it that each row adds one to)."""
-        states = [group[data[:, i]] for i, group in zip(self.nodes_, self.group_, strict=True)]
+        states = self._states(data).unbind(1)
+        known = self._known(data) if self.missing == "em" else torch.ones(len(data), len(states), dtype=torch.bool)
         for k, i in enumerate(self.nodes_):
-            yield f"level {k}", data[:, i]
+            yield f"level {k}", data[known[:, k], i]
             row = torch.zeros(len(data), dtype=torch.long)
             for p in self.parents_[k]:
                 row = row * len(self.within_[p]) + states[p]
-            yield f"state {k}", (label * self._rows[k] + row) * len(self.within_[k]) + states[k]
+            index = (label * self._rows[k] + row) * len(self.within_[k]) + states[k]
+            yield f"state {k}", index[known[:, [k, *self.parents_[k]]].all(1)]
         for k, (i, host) in enumerate(self.fine_cells_):
-            yield f"fine {k}", data[:, host] * spaces[i][1].levels + data[:, i]
+            index = data[:, host] * spaces[i][1].levels + data[:, i]
+            yield f"fine {k}", index[known[:, self.nodes_.index(host)]]
 
     @property
     def _rows(self) -> list[int]:
@@ -175,29 +220,32 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
             table[group, torch.arange(len(group))] = levels.double() + max(self.smoothing, 1e-9) / len(group)
             within.append(table / table.sum(1, keepdim=True))
             shape, r = [len(self.within_[p]) for p in above], len(table)
-            self.tables_.append(self._table(sums[f"state {k}"].double().view(g, -1, r)).view(g, *shape, r))
+            counts = sums[f"state {k}"].double().view(g, -1, r)
+            self.tables_.append(smoothed(counts, self.smoothing, self._absent[k]).view(g, *shape, r))
         self.within_ = within
         self.fine_ = []
         for k, (i, host) in enumerate(self.fine_cells_):
             p = sums[f"fine {k}"].double().view(spaces[host][1].levels, -1) + max(self.smoothing, 1e-9) / spaces[i][1].levels
             self.fine_.append(p / p.sum(1, keepdim=True))
 
-    def _table(self, counts: Tensor) -> Tensor:
-        """Probabilities from counts (labels, parents' states, states)."""
-        r = counts.shape[-1]
-        alone = counts.sum((0, 1)) + max(self.smoothing, 1e-9) / r
-        table = towards(counts.sum(0), alone / alone.sum(), self.smoothing)[None]
-        return towards(counts, table, self.smoothing) if len(counts) > 1 else table
-
     def _states(self, data: Tensor) -> Tensor:
         """The variables' states, (n, variables)."""
-        columns = [group[data[:, i]] for i, group in zip(self.nodes_, self.group_, strict=True)]
-        return torch.stack(columns, 1)
+        return torch.stack([group[data[:, i]] for i, group in zip(self.nodes_, self.group_, strict=True)], 1)
+
+    def _known(self, data: Tensor) -> Tensor:
+        """Which variables of each row are not missing, (n, variables)."""
+        levels = [space.missing for _, space in _cells(self.space_)]
+        return data[:, self.nodes_] != torch.tensor([-1 if m is None else m for m in levels])[self.nodes_]
+
+    @property
+    def _absent(self) -> list[int | None]:
+        """The state of each variable that stands for a gap, where gaps are summed over: the last, if it has one."""
+        missing = [_cells(self.space_)[i][1].missing if self.missing == "em" else None for i in self.nodes_]
+        return [None if m is None else int(g[m]) for m, g in zip(missing, self.group_, strict=True)]
 
     @property
     def _names(self) -> list[str]:
-        spaces = _cells(self.space_)
-        return [spaces[i][0] for i in self.nodes_]
+        return [_cells(self.space_)[i][0] for i in self.nodes_]
 
     def _search(self, states: Tensor, sizes: list[int]) -> Sequence[Sequence[int]]:
         """The parents of each variable."""
@@ -206,20 +254,8 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
         given = given_parents(required, forbidden, names)
         if self.structure == "given":
             return given
-        if self.structure == "tree" or (self.structure == "auto" and len(sizes) > WIDE and not required and not forbidden):
-            return tree(states.numpy(), sizes)
-        scores = Scores(states.numpy(), sizes, self.criterion, self.prior, self.cells)
-        return climb(scores, Rules(required, forbidden, self.parents), tabu=self.tabu)
-
-    def _limit(self, sizes: list[int]) -> None:
-        """A given graph's tables must fit into memory."""
-        for i, above in enumerate(self.parents_):
-            entries = len(self.keys_) * int(np.prod([float(sizes[p]) for p in [*above, i]]))
-            if entries > 2**27:
-                raise DataError(
-                    f"The table of {self._names[i]!r} and its {len(above)} parents has {entries:,} entries: "
-                    "give it fewer parents or bins."
-                )
+        rules, sizes = Rules(required, forbidden, self.parents), present(sizes, self._absent)
+        return search(states, sizes, self.structure, rules, self.criterion, self.prior, self.cells, self.tabu)
 
     # -- the network --------------------------------------------------------------------------------------
 
@@ -231,30 +267,25 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
         y: the label whose tables are meant, where the model was fitted with a condition.
         """
         check_is_fitted(self, "space_")
-        c = self._conditions(1, y)
-        net = self._net(int(group_index(c, self.keys_, 1)[0]))
+        net = self._net(int(group_index(self._conditions(1, y), self.keys_, 1)[0]))
         return Network(net.names, self._words(), net.parents, net.tables)
 
     def _net(self, g: int) -> Network:
-        if not hasattr(self, "_nets"):
-            self._nets = {}
-        if g not in self._nets:
+        nets: dict[int, Network] = vars(self).setdefault("_nets", {})
+        if g not in nets:
             states = [[str(k) for k in range(len(w))] for w in self.within_]
-            self._nets[g] = Network(self._names, states, self.parents_, [t[g] for t in self.tables_])
-        return self._nets[g]
+            nets[g] = Network(self._names, states, self.parents_, [t[g] for t in self.tables_])
+        return nets[g]
 
     def _words(self) -> list[list[str]]:
         """What the user calls each state: the value where a state is one value, else its number."""
-        spaces, words = _cells(self.space_), []
+        words, hosts = [], {host for _, host in self.fine_cells_}
         for i, group, within in zip(self.nodes_, self.group_, self.within_, strict=True):
-            numbers = [str(k) for k in range(len(within))]
-            if isinstance(self.space_, Record) and len(group) == len(within) and i not in {host for _, host in self.fine_cells_}:
-                x = torch.zeros(len(group), len(spaces), dtype=torch.long)
-                x[:, i] = torch.arange(len(group))
-                shown = self.codec_.unpack(x, self.space_)
-                if hasattr(shown, "columns"):
-                    numbers = _distinct([str(v) for v in shown[_column(shown, spaces[i][0])]], numbers)
-            words.append(numbers)
+            alone = len(group) == len(within) and i not in hosts
+            shown = (
+                self.codec_.words(self.space_, i) if alone and isinstance(self.space_, Record) else map(str, range(len(within)))
+            )
+            words.append(list(shown))
         return words
 
     def do(self, given: Any) -> Self:
@@ -272,11 +303,8 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
             setattr(twin, name, list(getattr(self, name)))
         for k, i in enumerate(self.nodes_):
             if known[i]:
-                state, level = int(self.group_[k][x[i]]), int(x[i])
                 twin.parents_[k] = []
-                twin.tables_[k] = point(self.tables_[k].shape[-1], state).expand(len(self.keys_), -1)
-                twin.within_[k] = self.within_[k].clone()
-                twin.within_[k][state] = point(self.within_[k].shape[1], level)
+                twin.tables_[k], twin.within_[k] = severed(self.tables_[k], self.within_[k], int(self.group_[k][x[i]]), int(x[i]))
         for k, (i, host) in enumerate(self.fine_cells_):
             if known[host]:
                 twin.fine_[k] = self.fine_[k].clone()
@@ -307,13 +335,19 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
     def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
         data = x.reshape(len(x), -1).long()
         states, out = self._states(data), torch.zeros(len(x), dtype=torch.float64)
+        known = self._known(data) if self.missing == "em" else torch.ones_like(states, dtype=torch.bool)
+        whole = known.all(1)
         for rows, net in self._of_labels(y, len(x)):
-            out[rows] = net.log_prob(states[rows])
+            full, holed = rows[whole[rows]], rows[~whole[rows]]
+            out[full] = net.log_prob(states[full])
+            if len(holed):
+                out[holed] = log_known(net, states[holed], known[holed])
         for k, i in enumerate(self.nodes_):
             if self.within_[k].shape[0] < self.within_[k].shape[1]:
-                out += self.within_[k].log()[states[:, k], data[:, i]]
+                out += torch.where(known[:, k], self.within_[k].log()[states[:, k], data[:, i]], 0.0)
         for k, (i, host) in enumerate(self.fine_cells_):
-            out += self.fine_[k].log()[data[:, host], data[:, i]]
+            seen = known[:, self.nodes_.index(host)]
+            out += torch.where(seen, self.fine_[k].log()[data[:, host], data[:, i]], 0.0)
         return out
 
     def _sample(self, n: int, y: Tensor | None) -> Tensor:
@@ -345,9 +379,8 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
         """x with its unknown entries drawn jointly, or set to their likeliest joint value."""
         data, mask = x.reshape(len(x), -1).long(), known.reshape(len(x), -1)
         states, seen = self._states(data), mask[:, self.nodes_]
-        weights = self._weights(maximum)
         for rows, net in self._of_labels(y, len(x)):
-            states[rows] = net.complete(states[rows], seen[rows], weights=weights, maximum=maximum)
+            states[rows] = net.complete(states[rows], seen[rows], weights=self._weights(maximum), maximum=maximum)
         return self._levels(states, data, mask, maximum=maximum).reshape(x.shape).to(x.dtype)
 
     def _weights(self, maximum: bool) -> list[Tensor]:
@@ -355,8 +388,7 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
         spaces, out = _cells(self.space_), []
         for k, i in enumerate(self.nodes_):
             weight = self.within_[k].amax(1) if maximum else torch.ones(len(self.within_[k]), dtype=torch.float64)
-            missing = spaces[i][1].missing
-            if missing is not None:
+            if (missing := spaces[i][1].missing) is not None:
                 weight = weight.index_fill(0, self.group_[k][missing], 0.0)
             out.append(weight)
         return out
@@ -365,12 +397,3 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
 def _cells(space: Any) -> Sequence[tuple[str, Space]]:
     """(name, space) of every entry of an item."""
     return space.fields if isinstance(space, Record) else [(str(i), space) for i in range(space.size)]
-
-
-def _column(frame: Any, name: str) -> Any:
-    return next(column for column in frame.columns if str(column) == name)
-
-
-def _distinct(words: list[str], numbers: list[str]) -> list[str]:
-    """The words, each with its number where two are alike."""
-    return [f"{w} ({k})" if words.count(w) > 1 else w for w, k in zip(words, numbers, strict=True)]

@@ -19,7 +19,7 @@ from genus.maths.normal import complete_normal
 from genus.maths.quantise import Packed, drawn
 from genus.maths.statistics import Statistics
 from genus.maths.stored import blocks
-from genus.maths.structure import Rules, climb, given_parents, named_arcs, spanning
+from genus.maths.structure import Rules, checked, climb, given_parents, named_arcs, spanning
 from genus.train.run import Run
 
 
@@ -64,18 +64,7 @@ class GaussianNetwork(Density, Partial, Summable, Conditional):
 
     def _check(self) -> None:
         choices = {"structure": ("climb", "tree", "given"), "criterion": ("bic", "aic")}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise UsageError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}.")
-        for name, least in {"parents": 1, "tabu": 0}.items():
-            if getattr(self, name) < least:
-                raise UsageError(f"{name}={getattr(self, name)} must be {least} or more.")
-        if self.prior <= 0:
-            raise UsageError(f"prior={self.prior} must be positive.")
-        if self.structure == "given" and self.edges is None:
-            raise UsageError("structure='given' needs edges=[(from, to), …]; an empty list makes the entries independent.")
-        if self.structure == "tree" and (self.edges or self.forbidden):
-            raise UsageError("A tree takes no edges and no forbidden ones: set structure to 'climb' or 'given'.")
+        checked(self, choices, {"parents": 1, "tabu": 0})
 
     # -- fitting ------------------------------------------------------------------------------------------
 

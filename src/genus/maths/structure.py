@@ -225,3 +225,20 @@ def given_parents(
         given[b].append(a)
     topological(given, names)
     return given
+
+
+def checked(fields: Any, choices: dict[str, tuple[str, ...]], least: dict[str, float]) -> None:
+    """Raises UsageError where a network's fields make no sense: a word not among its choices, a number below its least, a
+    structure that wants edges and has none, or the other way round."""
+    for name, allowed in choices.items():
+        if getattr(fields, name) not in allowed:
+            raise UsageError(f"{name}={getattr(fields, name)!r} is not one of {', '.join(allowed)}.")
+    for name, value in least.items():
+        if getattr(fields, name) is not None and getattr(fields, name) < value:
+            raise UsageError(f"{name}={getattr(fields, name)} must be {value} or more.")
+    if fields.prior <= 0:
+        raise UsageError(f"prior={fields.prior} must be positive.")
+    if fields.structure == "given" and fields.edges is None:
+        raise UsageError("structure='given' needs edges=[(from, to), …]; an empty list makes the columns independent.")
+    if fields.structure == "tree" and (fields.edges or fields.forbidden):
+        raise UsageError("A tree takes no edges and no forbidden ones: set structure to 'climb' or 'given'.")
