@@ -166,23 +166,7 @@ class Model(BaseEstimator, ABC):
         check_is_fitted(self, "space_")
         folder = Path(path)
         tensors: dict[str, Tensor] = {}
-        fields = {k: None if callable(v) else v for k, v in self.get_params(deep=False).items()}
-        learnt = {k: v for k, v in vars(self).items() if k.endswith("_") and not k.startswith("_")}
-        special = {"codec_", "space_", "condition_"}
-        modules = {k: v for k, v in learnt.items() if isinstance(v, nn.Module)}
-        for name, module in modules.items():
-            tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
-        body = {
-            "genus": FORMAT,
-            "family": f"{type(self).__module__}:{type(self).__qualname__}",
-            "fields": store.freeze(fields, tensors, "fields"),
-            "factories": sorted(k for k, v in self.get_params(deep=False).items() if callable(v)),
-            "space": self.space_.to_json(),
-            "codec": {"kind": self.codec_.kind, "state": store.freeze(vars(self.codec_), tensors, "codec")},
-            "condition": store.freeze(vars(self.condition_), tensors, "condition") if self.condition_ else None,
-            "learnt": {k: store.freeze(v, tensors, k) for k, v in learnt.items() if k not in special and k not in modules},
-            "modules": sorted(modules),
-        }
+        body = {"genus": FORMAT} | self._frozen(tensors, "")
         content = store.pack_tensors(tensors)
         body["sha256"] = store.digest(content)
         body["tensors"] = f"model-{body['sha256'][:16]}.safetensors"
@@ -191,6 +175,30 @@ class Model(BaseEstimator, ABC):
         for old in folder.glob(TENSORS):
             if old.name != body["tensors"]:
                 old.unlink(missing_ok=True)
+
+    def _frozen(self, tensors: dict[str, Tensor], at: str) -> dict[str, Any]:
+        """JSON of the model, its numbers put into `tensors` under names that begin with `at`; so is a model inside it."""
+        fields = {k: None if callable(v) else v for k, v in self.get_params(deep=False).items()}
+        body: dict[str, Any] = {
+            "family": f"{type(self).__module__}:{type(self).__qualname__}",
+            "fields": store.freeze(fields, tensors, f"{at}fields"),
+            "factories": sorted(k for k, v in self.get_params(deep=False).items() if callable(v)),
+        }
+        if not hasattr(self, "space_"):
+            return body
+        learnt = {k: v for k, v in vars(self).items() if k.endswith("_") and not k.startswith("_")}
+        special = {"codec_", "space_", "condition_"}
+        modules = {k: v for k, v in learnt.items() if isinstance(v, nn.Module)}
+        for name, module in modules.items():
+            tensors |= {f"{at}{name}/{key}": value for key, value in module.state_dict().items()}
+        rest = {k: v for k, v in learnt.items() if k not in special and k not in modules}
+        return body | {
+            "space": self.space_.to_json(),
+            "codec": {"kind": self.codec_.kind, "state": store.freeze(vars(self.codec_), tensors, f"{at}codec")},
+            "condition": store.freeze(vars(self.condition_), tensors, f"{at}condition") if self.condition_ else None,
+            "learnt": {k: store.freeze(v, tensors, at + k) for k, v in rest.items()},
+            "modules": sorted(modules),
+        }
 
     @staticmethod
     @final
@@ -210,30 +218,7 @@ class Model(BaseEstimator, ABC):
         if store.digest(content) != body["sha256"]:
             raise RunError(f"{file} has changed since it was written (its hash differs): restore it from a copy, or fit again.")
         tensors = store.unpack_tensors(content, str(file))
-        missing = [name for name in body.get("factories", []) if fields.get(name) is None]
-        if missing:
-            raise RunError(
-                f"{folder} was saved with a {missing[0]} of its own, which a file cannot hold: "
-                f"give it again, genus.Model.load({str(folder)!r}, {missing[0]}=...)."
-            )
-        family = _family(body["family"])
-        model = family(**(store.thaw(body["fields"], tensors) | fields))
-        model.space_ = space_from_json(body["space"])
-        model.codec_ = codec_from_json(body["codec"]["kind"], store.thaw(body["codec"]["state"], tensors))
-        model.condition_ = None
-        if body["condition"] is not None:
-            model.condition_ = Condition()
-            vars(model.condition_).update(store.thaw(body["condition"], tensors))
-        for name, value in body["learnt"].items():
-            setattr(model, name, store.thaw(value, tensors))
-        with dice.private(0):
-            model._build()
-        for name in body["modules"]:
-            module: nn.Module = getattr(model, name)
-            state = {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}/")}
-            _load_state(module, state, f"{name} of {folder}")
-            module.eval()
-        return model
+        return _thawed(body, tensors, "", str(folder), fields)
 
     # -- what the capabilities share ----------------------------------------------------------------------
 
@@ -331,6 +316,40 @@ def _restricting(given: Any) -> Any:
 
 def _chunks(n: int, size: int) -> Iterator[Tensor]:
     return (torch.arange(i, min(i + size, n)) for i in range(0, n, size))
+
+
+def _thawed(body: dict[str, Any], tensors: dict[str, Tensor], at: str, where: str, given: dict[str, Any] | None = None) -> Model:
+    """The model that `_frozen` wrote, fitted if it was; `given` fields replace what JSON cannot hold."""
+    given = given or {}
+    missing = [name for name in body.get("factories", []) if given.get(name) is None]
+    if missing:
+        raise RunError(
+            f"{where} was saved with a {missing[0]} of its own, which a file cannot hold: "
+            f"give it again, genus.Model.load({where!r}, {missing[0]}=...)."
+        )
+    model = _family(body["family"])(**(store.thaw(body["fields"], tensors, f"{at}fields") | given))
+    if "space" not in body:
+        return model
+    model.space_ = space_from_json(body["space"])
+    model.codec_ = codec_from_json(body["codec"]["kind"], store.thaw(body["codec"]["state"], tensors, f"{at}codec"))
+    model.condition_ = None
+    if body["condition"] is not None:
+        model.condition_ = Condition()
+        vars(model.condition_).update(store.thaw(body["condition"], tensors, f"{at}condition"))
+    for name, value in body["learnt"].items():
+        setattr(model, name, store.thaw(value, tensors, at + name))
+    with dice.private(0):
+        model._build()
+    for name in body["modules"]:
+        module: nn.Module = getattr(model, name)
+        key = f"{at}{name}/"
+        state = {k[len(key) :]: v for k, v in tensors.items() if k.startswith(key)}
+        _load_state(module, state, f"{name} of {where}")
+        module.eval()
+    return model
+
+
+store.TAGS["$model"] = lambda body, tensors, name: _thawed(body, tensors, f"{name}/", name)
 
 
 def _load_state(module: nn.Module, state: dict[str, Tensor], where: str) -> None:

@@ -105,6 +105,25 @@ class Record:
 AnySpace = Space | Record
 
 
+@dataclass(frozen=True)
+class Items:
+    """Items packed already, as one family hands them to another: `fit` takes them for the user's data.
+
+    Parameters
+    ----------
+    x: (n, *space), of the Space's dtype. space: what an item is.
+    """
+
+    x: torch.Tensor
+    space: AnySpace
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Any) -> Items:
+        return Items(self.x[index], self.space)
+
+
 def few_first(space: Record) -> list[int]:
     """Cells by number of levels; a cell named 'other/…' stays behind the cell 'other' it refines."""
     names = [name for name, _ in space.fields]

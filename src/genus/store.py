@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from safetensors.torch import save as _save_tensors
 from genus.errors import RunError
 
 HEADER_LIMIT = 10 * 2**20
+TAGS: dict[str, Callable[[Any, dict[str, torch.Tensor], str], Any]] = {}  # how to thaw what higher layers freeze
 
 
 def write(path: Path, content: bytes) -> str:
@@ -136,6 +138,8 @@ def freeze(value: Any, tensors: dict[str, torch.Tensor], name: str) -> Any:
         return {"$tuple": items} if isinstance(value, tuple) else items
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if hasattr(value, "_frozen"):
+        return {"$model": value._frozen(tensors, f"{name}/")}
     raise TypeError(f"{name} holds a {type(value).__name__}, which has no place in JSON or safetensors.")
 
 
@@ -149,10 +153,10 @@ def _freeze_array(value: np.ndarray, tensors: dict[str, torch.Tensor], name: str
     return {"$array": name}
 
 
-def thaw(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """The inverse of `freeze`."""
+def thaw(value: Any, tensors: dict[str, torch.Tensor], name: str = "") -> Any:
+    """The inverse of `freeze`; `name` as it was given there."""
     if isinstance(value, list):
-        return [thaw(v, tensors) for v in value]
+        return [thaw(v, tensors, f"{name}.{i}") for i, v in enumerate(value)]
     if not isinstance(value, dict):
         return value
     ((tag, body),) = value.items()
@@ -166,9 +170,11 @@ def thaw(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         case "$times":
             return np.array(body[1], dtype="int64").astype(body[0])
         case "$map":
-            return {thaw(k, tensors): thaw(v, tensors) for k, v in body}
+            return {thaw(k, tensors, f"{name}.k{i}"): thaw(v, tensors, f"{name}.{i}") for i, (k, v) in enumerate(body)}
         case "$tuple":
-            return tuple(thaw(v, tensors) for v in body)
+            return tuple(thaw(v, tensors, f"{name}.{i}") for i, v in enumerate(body))
+    if tag in TAGS:
+        return TAGS[tag](body, tensors, name)
     raise RunError(f"Unknown tag {tag!r} in a model file: it was made by a newer genus.")
 
 

@@ -61,7 +61,21 @@ def convert(text: str, hint: Any, name: str) -> Any:
         except ValueError:
             word = {int: "a whole number", float: "a number"}[hint]
             raise UsageError(f"--{name} takes {word}, not {text!r}.") from None
+    if isinstance(hint, type) and hint.__name__ == "Model":
+        return _model(text, name)
     raise UsageError(f"--{name} cannot be given on the command line; use Python.")
+
+
+def _model(text: str, name: str) -> Any:
+    """A family inside a family: "flow", or "transformer:width=64,steps=500"."""
+    from genus.catalogue import family
+
+    short, _, fields = text.partition(":")
+    words = [f"--{field}" for field in fields.split(",") if field]
+    if any("=" not in word for word in words):
+        raise UsageError(f"--{name} takes a family and its fields, such as flow or transformer:width=64,steps=500; not {text!r}.")
+    cls = family(short)
+    return cls(**parse_fields(cls, words))
 
 
 def _first(text: str, choices: tuple[Any, ...], name: str) -> Any:

@@ -24,6 +24,7 @@ from genus.data.stream import Chunks, comfortable, is_stream, peak_memory
 from genus.data.write import write
 from genus.errors import DataError, NotAccepted, UsageError
 from genus.model import Model
+from genus.train.identity import fields_of
 from genus.train.progress import Progress
 from genus.train.run import Run
 
@@ -65,7 +66,7 @@ def fit_stream(
     folder = Folder(output or Path("runs") / f"{Path(source).name.split('.')[0]}-{family}")
     share = min(0.1, HELD_OUT_AT_MOST / max(1, data.whole))
     folder.begin({
-        "command": command, "family": family, "fields": model.get_params(deep=False), "condition": None,
+        "command": command, "family": family, "fields": fields_of(model), "condition": None,
         "data": {"source": str(Path(source).resolve()), "sha256": _digest(data), "reading": {}, "streamed": data.whole}
         | ({} if schema is None else {"schema": schema}),
     })  # fmt: skip

@@ -23,6 +23,7 @@ from genus.data.split import split
 from genus.data.write import write
 from genus.errors import DataError, NotAccepted, UsageError
 from genus.model import Model
+from genus.train.identity import fields_of
 from genus.train.run import Run
 
 console = Console(stderr=True, highlight=False)
@@ -62,7 +63,7 @@ def fit_run(
     run = Run(folder=folder.path, progress=False if quiet else None, every=every, devices=devices)
     parts = split(X, y, seed=model.seed, time=data.time)
     folder.begin({
-        "command": command, "family": family, "fields": model.get_params(deep=False), "condition": condition,
+        "command": command, "family": family, "fields": fields_of(model), "condition": condition,
         "data": {"source": origin, "sha256": data.sha256, "reading": reading}
         | ({} if schema is None else {"schema": schema}),
     })  # fmt: skip

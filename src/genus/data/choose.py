@@ -9,12 +9,14 @@ from sklearn.utils.validation import validate_data
 from genus.data.array import ArrayCodec, checked_array
 from genus.data.codec import Codec
 from genus.data.image import ImageCodec, is_images
+from genus.data.packed import PackedCodec
 from genus.data.ratings import RatingsCodec, is_ratings
 from genus.data.table import TableCodec, is_table
 from genus.data.text import TextCodec, is_text
 from genus.errors import DataError, RunError
+from genus.space import Items
 
-CODECS: dict[str, type[Codec]] = {c.kind: c for c in (TableCodec, ImageCodec, TextCodec, RatingsCodec, ArrayCodec)}
+CODECS: dict[str, type[Codec]] = {c.kind: c for c in (TableCodec, ImageCodec, TextCodec, RatingsCodec, ArrayCodec, PackedCodec)}
 
 
 def codec_of(X: Any, *, estimator: Any = None, reset: bool = True) -> Codec:
@@ -25,6 +27,8 @@ def codec_of(X: Any, *, estimator: Any = None, reset: bool = True) -> Codec:
     With `reset=False` nothing is learnt and X is only checked, scikit-learn's way, against what the
     estimator was fitted on (number and names of features).
     """
+    if isinstance(X, Items):
+        return PackedCodec()
     if is_table(X):
         _check_names(X, estimator, reset)
         return TableCodec(X.attrs.get("kinds"), X.attrs.get("schema"))

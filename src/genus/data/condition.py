@@ -26,10 +26,16 @@ class Condition:
     ----------
     names_: the columns. levels_: {column: its categories}. centre_: {column: (mean, scale)} of numeric ones.
     forms_: {column: how to read it}. rows_, counts_: the packed conditions of training and how often each
-    occurred, to draw from.
+    occurred, to draw from. bare_: entries of a condition that came packed, else 0.
     """
 
+    bare_: int = 0
+
     def fit(self, y: Any) -> Self:
+        if isinstance(y, Tensor):  # packed already, by the family this one is a part of
+            self.names_, self.bare_ = ["y"], y.shape[1]
+            self._keep(y.float())
+            return self
         frame = _frame(y, None)
         self.names_: list[str] = [str(c) for c in frame.columns]
         self.levels_: dict[str, list[Any]] = {}
@@ -37,11 +43,13 @@ class Condition:
         self.forms_: dict[str, dict[str, Any]] = {}
         for position, name in enumerate(self.names_):
             self._learn(name, frame.iloc[:, position])
-        packed = self.pack(y, len(frame))
+        self._keep(self.pack(y, len(frame)))
+        return self
+
+    def _keep(self, packed: Tensor) -> None:
         rows, counts = torch.unique(packed, dim=0, return_counts=True)
         keep = torch.randperm(len(rows))[:KEPT]
         self.rows_, self.counts_ = rows[keep], counts[keep]
-        return self
 
     def _learn(self, name: str, column: Any) -> None:
         if not len(column):
@@ -64,6 +72,8 @@ class Condition:
     @property
     def width(self) -> int:
         """Entries of a packed condition."""
+        if self.bare_:
+            return self.bare_
         return sum(len(self.levels_[name]) if name in self.levels_ else 1 for name in self.names_)
 
     def pack(self, y: Any, n: int) -> Tensor:
@@ -71,6 +81,8 @@ class Condition:
 
         A label may be given as its text ("3", ">50K"); one unseen in training is a DataError with the nearest.
         """
+        if isinstance(y, Tensor) and self.bare_:
+            return y.float()
         frame = _frame(y, self.names_, n)
         if len(frame) != n:
             raise UsageError(f"y has {len(frame)} conditions for {n} items.")

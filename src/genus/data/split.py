@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 
 from genus.data.typed import form_of, numbers
 from genus.errors import DataError, UsageError, nearest
+from genus.space import Items
 
 HELD_OUT_AT_MOST = 5000
 FEW = 64
@@ -30,6 +32,8 @@ def rows(X: Any, index: np.ndarray) -> Any:
         return {name: rows(column, index) for name, column in X.items()}
     if hasattr(X, "iloc"):
         return X.iloc[index]
+    if isinstance(X, Items | torch.Tensor):
+        return X[torch.from_numpy(index)]
     return [X[i] for i in index] if isinstance(X, list | tuple) else np.asarray(X)[index]
 
 

@@ -20,7 +20,7 @@ def identity(recipe: Any, nets: dict[str, nn.Module], x: Packed, y: Tensor | Non
     """The recipe's fields, the Space, the size and a digest of the data, the nets' sizes and the processes."""
     space = getattr(recipe, "space_", None)
     return {
-        **{name: value for name, value in _fields(recipe).items() if name not in INDIFFERENT},
+        **{name: value for name, value in fields_of(recipe).items() if name not in INDIFFERENT},
         "space": None if space is None else space.to_json(),
         "items": len(x),
         "data": _digest(x.low if isinstance(x, Fuzzy) else x) + ("" if y is None else _digest(y)),
@@ -40,7 +40,8 @@ def compare(old: dict[str, Any], new: dict[str, Any], folder: Any) -> None:
             )
 
 
-def _fields(thing: Any) -> dict[str, Any]:
+def fields_of(thing: Any) -> dict[str, Any]:
+    """The fields of a dataclass as JSON; one inside a field becomes its own fields, a function its name."""
     return {f.name: _plain(getattr(thing, f.name)) for f in dataclasses.fields(thing) if f.init}
 
 
@@ -53,7 +54,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {"": type(value).__name__, **_fields(value)}
+        return {"": type(value).__name__, **fields_of(value)}
     if isinstance(value, Tensor):
         return _digest(value)
     return getattr(value, "__qualname__", type(value).__qualname__)

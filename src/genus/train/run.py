@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +45,7 @@ class Run:
         """The number of the loop that begins now; a fit of several loops keeps them apart by it."""
         self.stages += 1
         return self.stages - 1
+
+    def part(self, name: str) -> Run:
+        """The run of a model that is a part of this one: the same words, checkpoints in a folder below."""
+        return replace(self, folder=self.folder / name if self.folder else None, validation=None)
