@@ -76,6 +76,7 @@ GLOSSARY = {
     "smoothing": "pseudo-observations",
     "shrinkage": "towards a simple covariance",
     "temperature": "of sampling",
+    "draws": "codes or sweeps behind one estimate",
     "epsilon": "of differential privacy",
     "delta": "of differential privacy",
 }

@@ -10,10 +10,11 @@ from genus.families.diffusion import FlowMatching
 from genus.families.flow import RealNVP
 from genus.families.gan import GAN
 from genus.families.transformer import Transformer
-from genus.families.vae import VAE, Coder
+from genus.families.vae import VAE
 from genus.maths.bijection import ActNorm, Chain
 from genus.model import Model
 from genus.nets.autoregression import autoregression
+from genus.nets.coder import Coder
 from genus.nets.heads import head_for
 from genus.nets.time import TimedMLP
 

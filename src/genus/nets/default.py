@@ -15,6 +15,7 @@ from genus.nets.mlp import MLP
 from genus.space import AnySpace, Record
 
 Size = Literal["small", "base", "large"]
+Body = Literal["auto", "mlp"]
 WIDTH = {"small": 128, "base": 256, "large": 512}
 DEPTH = {"small": 1, "base": 2, "large": 3}
 CHANNELS = {"small": 16, "base": 32, "large": 64}
@@ -28,10 +29,10 @@ def is_image(space: AnySpace) -> bool:
 class Enter(nn.Module):
     """Packed items as a net likes them: reals as they are, ordered levels in [−1, 1], categories one-hot."""
 
-    def __init__(self, space: AnySpace) -> None:
+    def __init__(self, space: AnySpace, flat: bool = False) -> None:
         super().__init__()
         self.kind, self.levels = space.kind, space.levels
-        self.image = is_image(space)
+        self.image = is_image(space) and not flat
         wide = self.levels if self.kind == "category" else 1
         self.shape = (space.shape[0] * wide, *space.shape[1:]) if self.image else (max(space.size, 1) * wide,)
 
@@ -98,18 +99,20 @@ def encoder_for(
     condition: int = 0,
     dropout: float = 0.0,
     activation: str = "silu",
+    body: Body = "auto",
 ) -> nn.Module:
     """The net we would choose for items ↦ features: convolutional for images, else an MLP; records are embedded.
 
     Parameters
     ----------
     space: of the items. outputs: features. size: "small", "base" or "large". condition: features of y.
+    body: "mlp" reads images as vectors too.
     """
     options = {"condition": condition, "dropout": dropout, "activation": activation}
     if isinstance(space, Record):
         enter: nn.Module = Bag(space, WIDTH[size])
         return Encoder(enter, MLP(WIDTH[size], outputs, width=WIDTH[size], depth=DEPTH[size], **options))
-    enter = Enter(space)
+    enter = Enter(space, flat=body == "mlp")
     if enter.image:
         return Encoder(enter, ConvEncoder(enter.shape, outputs, channels=CHANNELS[size], depth=DEPTH[size] - 1 or 1, **options))
     return Encoder(enter, MLP(enter.shape[0], outputs, width=WIDTH[size], depth=DEPTH[size], **options))
@@ -124,13 +127,14 @@ def decoder_for(
     condition: int = 0,
     dropout: float = 0.0,
     activation: str = "silu",
+    body: Body = "auto",
 ) -> nn.Module:
     """The net we would choose for codes (n, inputs) ↦ the raw output (n, *raw) of a likelihood's head.
 
     `raw` is (parameters, *space): on images the parameters of all channels are made by one convolution.
     """
     options = {"condition": condition, "dropout": dropout, "activation": activation}
-    if is_image(space):
+    if is_image(space) and body == "auto":
         parameters, *shape = raw
         shape = (parameters * shape[0], *shape[1:])
         net = ConvDecoder(inputs, shape, channels=CHANNELS[size], depth=DEPTH[size] - 1 or 1, **options)
