@@ -66,10 +66,11 @@ def main() -> None:
     black = binarise(held, given.seed + 1)[:1000] if given.trial else binarise(test, given.seed + 2)
     loose = -model.log_prob_bound(black, draws=1, seed=given.seed)
     tight = -model.log_prob_bound(black, draws=given.draws, seed=given.seed)
-    print(f"{given.kind}: {steps} steps in {seconds:.0f} s; −ELBO {loose.mean():.2f}, {given.draws} draws {tight.mean():.2f} nats, "
+    print(f"{given.kind}: {steps} steps in {seconds:.0f} s; −ELBO {loose.mean():.2f}, IS {tight.mean():.2f} nats, "
           f"{model.active_} units in use", flush=True)  # fmt: skip
     if given.trial:
-        return print([round(row["validation"], 2) for row in model.history_ if "validation" in row][-12:])
+        print([round(row["validation"], 2) for row in model.history_ if "validation" in row][-12:])
+        return
     label = f"{what}; {given.binarisation} binarisation"
     rows = [
         _row(f"{label}: importance-sampled, {given.draws} draws", tight, f"≤ {must:g} nats (goal {goal:g})", must),
