@@ -30,6 +30,7 @@ _PLACES = {
     "DBM": "genus.families.deepboltzmann",
     "DBN": "genus.families.beliefnet",
     "BoltzmannMachine": "genus.families.boltzmannmachine",
+    "Autoencoder": "genus.families.autoencoder",
     "VAE": "genus.families.vae",
     "RealNVP": "genus.families.flow",
     "GAN": "genus.families.gan",
@@ -50,6 +51,7 @@ __all__ = list(_PLACES)  # pyright: ignore[reportUnsupportedDunderAll]
 if TYPE_CHECKING:
     from genus.data.load import load as load
     from genus.families.anyorder import AnyOrder as AnyOrder
+    from genus.families.autoencoder import Autoencoder as Autoencoder
     from genus.families.baseline import Gaussian as Gaussian
     from genus.families.baseline import Marginals as Marginals
     from genus.families.baseline import Resample as Resample

@@ -32,6 +32,7 @@ FAMILIES = {
     "dbm": "genus.families.deepboltzmann:DBM",
     "dbn": "genus.families.beliefnet:DBN",
     "boltzmann": "genus.families.boltzmannmachine:BoltzmannMachine",
+    "autoencoder": "genus.families.autoencoder:Autoencoder",
     "vae": "genus.families.vae:VAE",
     "flow": "genus.families.flow:RealNVP",
     "gan": "genus.families.gan:GAN",

@@ -29,6 +29,7 @@ TINY: dict[str, dict[str, Any]] = {
     "dbm": {"steps": 4, "batch": 16, "latent": (4, 3), "burn": 8},
     "dbn": {"steps": 4, "batch": 16, "latent": (4, 3), "burn": 8},
     "boltzmann": {"steps": 4, "batch": 16, "burn": 8},
+    "autoencoder": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "vae": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "flow": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "gan": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},

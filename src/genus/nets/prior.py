@@ -104,15 +104,10 @@ class Vamp(Prior):
         super().__init__(latent)
         self.inputs = nn.Parameter(inputs)
         self.read = [read]  # in a list, so that the encoder is not counted twice among the modules
-        self.kept: tuple[int, tuple[Tensor, Tensor]] | None = None
 
     def parts(self) -> tuple[Tensor, Tensor]:
-        """Means and log deviations of the components, each (k, latent); kept while no gradient is asked and nothing changes."""
-        if torch.is_grad_enabled():
-            return self.read[0](self.inputs)
-        if self.kept is None or self.kept[0] != self.inputs._version:
-            self.kept = self.inputs._version, self.read[0](self.inputs)
-        return self.kept[1]
+        """Means and log deviations of the components, each (k, latent)."""
+        return self.read[0](self.inputs)
 
     def log_prob(self, z: Tensor) -> Tensor:
         mean, log_scale = self.parts()
