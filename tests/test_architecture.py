@@ -76,6 +76,8 @@ GLOSSARY = {
     "smoothing": "pseudo-observations",
     "shrinkage": "towards a simple covariance",
     "temperature": "of sampling",
+    "body": "kind of the default nets",
+    "noise": "added while fitting",
     "draws": "codes or sweeps behind one estimate",
     "epsilon": "of differential privacy",
     "delta": "of differential privacy",
