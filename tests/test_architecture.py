@@ -76,6 +76,7 @@ GLOSSARY = {
     "smoothing": "pseudo-observations",
     "shrinkage": "towards a simple covariance",
     "temperature": "of sampling",
+    "floor": "smallest standard deviation",
     "body": "kind of the default nets",
     "noise": "added while fitting",
     "draws": "codes or sweeps behind one estimate",
