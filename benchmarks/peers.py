@@ -18,6 +18,7 @@ NEEDS = {
     "mostly": ["mostlyai-engine==2.7.3"],
     "classical": ["hmmlearn==0.3.3", "pomegranate==1.1.2", "emcee==3.1.6", "rbms==0.5.0"],
     "mcmc": ["numpyro==0.22.0", "jax==0.10.2", "emcee==3.1.6"],
+    "pythae": ["pythae==0.1.2"],
     "bn": ["pgmpy==1.1.2", "pyagrum==3.3.1"],
 }
 
