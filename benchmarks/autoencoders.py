@@ -65,7 +65,7 @@ def main() -> None:
     train, test = binarise(grey[: given.rows], 0), binarise(other[:1000], 2)
     rows: list[dict[str, Any]] = []
     for kind in ("vae", "iwae"):
-        turns = [(ours(kind, train[:10_000], test, 1, 0), theirs(kind, train[:10_000], test, 1, 0)) for _ in range(3)]
+        turns = [(ours(kind, train[:30_000], test, 1, 0), theirs(kind, train[:30_000], test, 1, 0)) for _ in range(3)]
         ratio = statistics.median(b["seconds"] / a["seconds"] for a, b in turns)
         a, b = ours(kind, train, test, given.epochs, given.draws), theirs(kind, train, test, given.epochs, given.draws)
         name = "VAE" if kind == "vae" else f"IWAE, {CODES} codes"

@@ -27,6 +27,7 @@ from genus.train.run import Run
 
 ACTIVE = 0.01  # a unit whose mean code varies less than this over the data is dead (Burda et al. 2016)
 ROWS = 16384  # codes decoded at once where an item has many
+WATCHED = 256  # items whose latent units are counted while training
 LAYERS = 4  # of the flows of codes
 CONTEXT = 64  # numbers the encoder tells a flow
 
@@ -103,7 +104,7 @@ class VAE(Recipe, Bound, Estimate, Latent, Conditional):
             raise UsageError("levels above 1 bring a prior and a posterior of their own: leave prior and posterior out.")
 
     def _build(self) -> None:
-        needs = ("latent", "posterior", "codes", "place", "kl", "drawn", "decoder", "head", "warm", "moved")
+        needs = ("latent", "posterior", "codes", "place", "drawn", "decoder", "head", "warm", "moved")
         own = self._own_net(self.space_, self.width_y, needs)
         self.net_: Coder = own or self._coder()
 
@@ -149,7 +150,8 @@ class VAE(Recipe, Bound, Estimate, Latent, Conditional):
         recipe = replace(self, lr=self.lr or (2e-3 if self._vector else 1e-3))
         recipe.space_, recipe.codec_, recipe.condition_ = self.space_, self.codec_, self.condition_
         self._begin(x)
-        watch = {"evaluate": self._negative_bound, "watch": lambda: self._units(some, cond)}
+        few, given = some[:WATCHED], None if cond is None else cond[:WATCHED]
+        watch = {"evaluate": self._negative_bound, "watch": lambda: self._units(few, given)}
         self.history_ = descend(self.net_, self._loss, x, y, recipe=recipe, run=run, **watch)
         self.net_.eval()
         if isinstance(self.prior, Model):
@@ -254,7 +256,7 @@ class VAE(Recipe, Bound, Estimate, Latent, Conditional):
         return net.head.sample(net.decoder(net.moved(z), net.moved(y)), self.temperature).cpu()
 
     def _encode(self, x: Tensor, y: Tensor | None) -> Tensor:
-        return self.net_.place(self.net_.moved(x), self.net_.moved(y))
+        return self.net_.place(self.net_.moved(x), self.net_.moved(y))[0]
 
     def _decode(self, z: Tensor, y: Tensor | None) -> Tensor:
         net = self.net_
@@ -268,7 +270,7 @@ class VAE(Recipe, Bound, Estimate, Latent, Conditional):
         """The KL of a code, in nats, where it has a closed form, and how many latent units are in use."""
         with torch.no_grad():
             x, y = self.net_.moved(x), self.net_.moved(y)
-            kl, place = self.net_.kl(x, y), self.net_.place(x, y)
+            place, kl = self.net_.place(x, y)
         self.active_ = int((place.var(0) > ACTIVE).sum())
         if kl is None:
             return {"active_units": self.active_}

@@ -74,10 +74,6 @@ class Coder(nn.Module):
         """Whether KL(q ‖ p) has a closed form."""
         return self.flow is None and isinstance(self.prior, Normal)
 
-    def kl(self, x: Tensor, y: Tensor | None) -> Tensor | None:
-        """KL(q(z | x) ‖ p(z)) of each unit, (n, latent), nats; None without a closed form."""
-        return normal_kl(*self.posterior(x, y)) if self.closed else None
-
     def entered(self, x: Tensor) -> Tensor:
         """Items as the encoder's first layer gives them to the rest."""
         return self.encoder.enter(x)  # pyright: ignore[reportCallIssue]
@@ -86,11 +82,12 @@ class Coder(nn.Module):
         """Mean and log standard deviation of q(z₀ | u) of items as the encoder's first layer gives them, each (k, latent)."""
         return split(self.encoder.body(entered).float()[:, : 2 * self.latent])  # pyright: ignore[reportCallIssue]
 
-    def place(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """The code of each item without noise, (n, latent)."""
+    def place(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The code of each item without noise, and KL(q ‖ p) of each unit, (n, latent), nats, or None without a closed form."""
         told = self.encoder(x, y).float()
-        mean = split(told[:, : 2 * self.latent])[0]
-        return mean if self.flow is None else self.flow(mean, told[:, 2 * self.latent :])[0]
+        mean, log_scale = split(told[:, : 2 * self.latent])
+        code = mean if self.flow is None else self.flow(mean, told[:, 2 * self.latent :])[0]
+        return code, normal_kl(mean, log_scale) if self.closed else None
 
     def drawn(self, n: int) -> Tensor:
         """n codes of the prior, (n, latent)."""

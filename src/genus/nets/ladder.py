@@ -65,17 +65,15 @@ class Ladder(Coder):
         assert found.kl is not None
         return found._replace(kl=found.kl.mean(0))
 
-    def place(self, x: Tensor, y: Tensor | None) -> Tensor:
-        return self.descend(self.hints(x, y), (len(x),), noise=0.0).z
+    def place(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The code of each item without noise, and the KL of each unit given the mean of the level above."""
+        z, _, kl = self.descend(self.hints(x, y), (len(x),), noise=0.0)
+        return z, kl
 
     def posterior(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """What the item alone says of every level, each (n, latent)."""
         means, scales = zip(*self.hints(x, y), strict=True)
         return torch.cat(means, 1), torch.cat(scales, 1)
-
-    def kl(self, x: Tensor, y: Tensor | None) -> Tensor | None:
-        """KL of each unit given the mean of the level above, (n, latent), nats."""
-        return self.descend(self.hints(x, y), (len(x),), noise=0.0).kl
 
     def drawn(self, n: int) -> Tensor:
         return self.descend(None, (n,)).z
