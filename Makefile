@@ -9,7 +9,7 @@ demo: $(ENV)
 	$(BIN)/genus demo -o runs/demo
 
 test: $(ENV)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: $(ENV)
 	$(BIN)/ruff check .
