@@ -35,6 +35,7 @@ _PLACES = {
     "RealNVP": "genus.families.flow",
     "GAN": "genus.families.gan",
     "FlowMatching": "genus.families.diffusion",
+    "PixelCNN": "genus.families.pixelcnn",
     "Transformer": "genus.families.transformer",
     "Posterior": "genus.posterior",
     "Tables": "genus.relational",
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from genus.families.made import MADE as MADE
     from genus.families.mixture import GaussianMixture as GaussianMixture
     from genus.families.mst import MST as MST
+    from genus.families.pixelcnn import PixelCNN as PixelCNN
     from genus.families.transformer import Transformer as Transformer
     from genus.families.tree import Tree as Tree
     from genus.families.vae import VAE as VAE

@@ -37,6 +37,7 @@ FAMILIES = {
     "flow": "genus.families.flow:RealNVP",
     "gan": "genus.families.gan:GAN",
     "diffusion": "genus.families.diffusion:FlowMatching",
+    "pixelcnn": "genus.families.pixelcnn:PixelCNN",
     "transformer": "genus.families.transformer:Transformer",
 }
 

@@ -34,6 +34,7 @@ TINY: dict[str, dict[str, Any]] = {
     "flow": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "gan": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "diffusion": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
+    "pixelcnn": {"steps": 4, "batch": 16, "size": "small", "warmup": 1, "particles": 4},
     "transformer": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
 }
 

@@ -134,7 +134,7 @@ class Logistics(Head):
         high = ((code + 1) * 2 / self.levels - 1 - mean) / log_scale.exp()
         low = low.masked_fill(code == 0, -torch.inf)
         high = high.masked_fill(code == self.levels - 1, torch.inf)
-        return (weight + _log_between(low, high)).logsumexp(1).flatten(1).sum(1)
+        return (weight + log_between(low, high)).logsumexp(1).flatten(1).sum(1)
 
     def sample(self, raw: Tensor, temperature: float = 1.0) -> Tensor:
         weight, mean, log_scale = self._parts(raw)
@@ -145,7 +145,7 @@ class Logistics(Head):
         return ((value + 1) * (self.levels / 2)).floor().clamp(0, self.levels - 1).to(self.dtype)
 
 
-def _log_between(low: Tensor, high: Tensor) -> Tensor:
+def log_between(low: Tensor, high: Tensor) -> Tensor:
     """log(σ(high) − σ(low)) without cancellation: log σ(high) + log σ(−low) + log(1 − e^(low − high))."""
     inner = nn.functional.logsigmoid(high) + nn.functional.logsigmoid(-low)
     gap = (high - low).clamp_min(1e-12)
