@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -102,7 +102,46 @@ class Record:
         return {"kind": "record", "fields": [[name, space.to_json()] for name, space in self.fields]}
 
 
-AnySpace = Space | Record
+@dataclass(frozen=True)
+class Mixed:
+    """A row of named cells, some discrete and some real, packed into one float32 tensor (n, fields).
+
+    A discrete cell holds its level as a whole number; every cell is a scalar Space.
+    """
+
+    fields: tuple[tuple[str, Space], ...]
+    kind: Literal["mixed"] = field(default="mixed", init=False)
+    levels: ClassVar[int] = 0
+
+    @property
+    def real(self) -> list[bool]:
+        """Which cells are."""
+        return [not space.discrete for _, space in self.fields]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.fields),)
+
+    @property
+    def size(self) -> int:
+        return len(self.fields)
+
+    @property
+    def discrete(self) -> bool:
+        return False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float32
+
+    def __str__(self) -> str:
+        return f"{self.size} discrete and real cells"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "mixed", "fields": [[name, space.to_json()] for name, space in self.fields]}
+
+
+AnySpace = Space | Record | Mixed
 
 
 @dataclass(frozen=True)
@@ -142,6 +181,8 @@ def space_from_json(data: dict[str, Any]) -> AnySpace:
     """The inverse of `to_json`."""
     if data["kind"] == "record":
         return Record(tuple((name, _cell(cell)) for name, cell in data["fields"]))
+    if data["kind"] == "mixed":
+        return Mixed(tuple((name, _cell(cell)) for name, cell in data["fields"]))
     return _cell(data)
 
 

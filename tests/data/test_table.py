@@ -72,7 +72,7 @@ def test_no_cell_is_a_value_the_column_cannot_hold(name):
     old = X[name].dropna()
     for view in codec.views():
         x = torch.randn(300, 2) * 3 if view.kind == "real" else torch.stack(
-            [torch.randint(space.levels, (300,)) for _, space in view.fields], 1
+            [torch.randint(s.levels, (300,)) if s.discrete else torch.randn(300) * 3 for _, s in view.fields], 1
         )  # fmt: skip
         new = codec.unpack(x, view)[name].dropna()
         assert new.dtype == old.dtype

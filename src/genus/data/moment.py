@@ -96,7 +96,7 @@ class Gap(Part):
     """
 
     kind: ClassVar[str] = "gap"
-    views: ClassVar[tuple[str, ...]] = ("record", "real")
+    views: ClassVar[tuple[str, ...]] = ("record", "real", "mixed")
 
     form: dict[str, Any]
     before: dict[str, Any]

@@ -63,7 +63,7 @@ class Plain(Part):
     """One column, coded by itself."""
 
     kind: ClassVar[str] = "plain"
-    views: ClassVar[tuple[str, ...]] = ("record", "real")
+    views: ClassVar[tuple[str, ...]] = ("record", "real", "mixed")
 
     def read(self, X: pd.DataFrame, holes: bool) -> list[Read]:
         return [read(self.columns[0], X[self.names[0]], holes)]

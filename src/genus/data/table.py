@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import asdict
 from typing import Any, ClassVar, Self
@@ -13,11 +12,12 @@ import torch
 from torch import Tensor
 
 from genus.data.aside import persons, put_back, set_aside, told_aside
-from genus.data.cells import cells, filled_in, from_cells, from_real, interval, log_density
+from genus.data.cells import cells, filled_in, from_cells
 from genus.data.codec import Codec
 from genus.data.column import Column, numeric_column
 from genus.data.given import meant_by, merged
 from genus.data.levels import along, category_column
+from genus.data.mixed import by_leaf, entry, found, log_volumes, mixed_space, placing
 from genus.data.part import Part, Place, Plain
 from genus.data.parts import joined, part_from
 from genus.data.recognise import OUT, describe_columns, recognise
@@ -27,11 +27,10 @@ from genus.data.tail import text_tail
 from genus.data.typed import dtype_state, form_of, labels, numbers, plain, restored
 from genus.errors import DataError, UsageError, nearest
 from genus.maths.quantise import Fuzzy, Packed
-from genus.space import AnySpace, Record, Space
+from genus.space import AnySpace, Mixed, Record, Space
 
-EDGE = 1e-6
 LABELS = ("category", "boolean")
-RECORD, REAL = Record(()), Space("real")
+RECORD, REAL, MIXED = Record(()), Space("real"), Mixed(())
 SHOWN = 64
 
 
@@ -40,13 +39,8 @@ def is_table(X: Any) -> bool:
     return isinstance(X, pd.DataFrame)
 
 
-def _normal(u: Tensor) -> Tensor:
-    """Φ⁻¹, kept off the ends."""
-    return torch.special.ndtri(u.double().clamp(EDGE, 1 - EDGE)).to(u.dtype)
-
-
 class TableCodec(Codec):
-    """DataFrames ⇄ `record` (exact) or `real` (n, columns), column by column.
+    """DataFrames ⇄ `record` (exact), `real` or `mixed` (n, columns), column by column.
 
     **record**: one cell a column. Frequent values (spikes, zeros, caps; all of them when few), levels and
     "missing" are tokens of their own; the other values fall into at most 64 quantile bins, in which they are
@@ -60,6 +54,8 @@ class TableCodec(Codec):
     read for every value that has a mass, so that a density over z, minus `log_volume`, is an exact density where
     all columns are continuous, and else bounds from below, in expectation over U, the log-probability (density
     for the continuous columns) of a row. Independent standard normals give back the marginals.
+
+    **mixed**: labels, and numbers of at most twelve values, by the number of their leaf; other numbers as in **real**.
 
     Levels are placed in u by where their rows lie in the numeric columns (first principal direction of the
     levels' mean ranks), else by frequency. Values outside the range of training are read as the nearest inside
@@ -199,13 +195,14 @@ class TableCodec(Codec):
                 while fine in taken:
                     fine += "/"
                 fields.append((fine, Space(kind, (), column.fine + column.blank)))
-        return Record(tuple(fields)), Space("real", (len(self._coded(REAL)),))
+        mixed = mixed_space([column for column, _ in self._coded(MIXED)])
+        return Record(tuple(fields)), Space("real", (len(self._coded(REAL)),)), mixed
 
     def dims(self) -> int:
         return len(self.columns_)
 
     def exact(self, view: AnySpace) -> bool:
-        return view.kind == "record" or all(column.smooth for column, _ in self._coded(view))
+        return view.kind == "record" or all(column.smooth or by_leaf(column, view) for column, _ in self._coded(view))
 
     def describe(self) -> list[tuple[Any, str, str]]:
         """(name, kind, summary) of every column."""
@@ -251,7 +248,7 @@ class TableCodec(Codec):
                     tokens += cells(column, leaf)
                     masks += [~missing] * (1 + bool(column.fine))
                 else:
-                    low, width = interval(column, leaf, at, extent)
+                    low, width = entry(column, view, leaf, at, extent)
                     lows.append(low)
                     extents.append(width)
                     masks.append(~missing)
@@ -259,7 +256,8 @@ class TableCodec(Codec):
         if view.kind == "record":
             return torch.from_numpy(np.stack(tokens, 1)), known
         low, width = (torch.from_numpy(np.stack(a, 1)) for a in (lows, extents))
-        return (_normal(low).float() if self.exact(view) else Fuzzy(low, width.float(), _normal)), known
+        place = placing(view)
+        return (place(low).float() if self.exact(view) else Fuzzy(low, width.float(), place)), known
 
     # -- unpacking ----------------------------------------------------------------------------------------
 
@@ -273,7 +271,7 @@ class TableCodec(Codec):
                 if view.kind == "record":
                     leaf, position = from_cells(column, x[:, field], x[:, field + 1] if column.fine else None)
                 else:
-                    leaf, position = from_real(column, x[:, field])
+                    leaf, position = found(column, view, x[:, field])
                 position = within[column.name](leaf) if within and column.name in within else position
                 field += 1 + (view.kind == "record" and bool(column.fine))
                 places.append((filled_in(column, leaf) if whole and column.missing >= 0 else leaf, position))
@@ -313,9 +311,7 @@ class TableCodec(Codec):
                 total[:, owner] += column.volume[start[token] + sub]
                 field += 1 + bool(column.fine)
             else:
-                z = x[:, field].double().cpu().numpy()
-                leaf, _ = from_real(column, x[:, field])
-                total[:, owner] += -0.5 * z**2 - 0.5 * math.log(2 * math.pi) - log_density(column)[leaf]
+                total[:, owner] += log_volumes(column, view, x[:, field])
                 field += 1
         return torch.from_numpy(total)
 

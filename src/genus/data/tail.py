@@ -42,7 +42,7 @@ class Tail(Part):
     """
 
     kind: ClassVar[str] = "tail"
-    views: ClassVar[tuple[str, ...]] = ("record", "real")
+    views: ClassVar[tuple[str, ...]] = ("record", "real", "mixed")
 
     tail: Ngram
     spare: float = 0.0
