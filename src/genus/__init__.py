@@ -32,10 +32,12 @@ _PLACES = {
     "BoltzmannMachine": "genus.families.boltzmannmachine",
     "Autoencoder": "genus.families.autoencoder",
     "VAE": "genus.families.vae",
+    "VQVAE": "genus.families.vqvae",
     "RealNVP": "genus.families.flow",
     "GAN": "genus.families.gan",
     "FlowMatching": "genus.families.diffusion",
     "PixelCNN": "genus.families.pixelcnn",
+    "PixelRNN": "genus.families.pixelrnn",
     "Transformer": "genus.families.transformer",
     "Posterior": "genus.posterior",
     "Tables": "genus.relational",
@@ -72,9 +74,11 @@ if TYPE_CHECKING:
     from genus.families.mixture import GaussianMixture as GaussianMixture
     from genus.families.mst import MST as MST
     from genus.families.pixelcnn import PixelCNN as PixelCNN
+    from genus.families.pixelrnn import PixelRNN as PixelRNN
     from genus.families.transformer import Transformer as Transformer
     from genus.families.tree import Tree as Tree
     from genus.families.vae import VAE as VAE
+    from genus.families.vqvae import VQVAE as VQVAE
     from genus.judgement.compare import compare as compare
     from genus.judgement.evaluate import evaluate as evaluate
     from genus.model import Model as Model

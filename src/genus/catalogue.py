@@ -34,10 +34,12 @@ FAMILIES = {
     "boltzmann": "genus.families.boltzmannmachine:BoltzmannMachine",
     "autoencoder": "genus.families.autoencoder:Autoencoder",
     "vae": "genus.families.vae:VAE",
+    "vqvae": "genus.families.vqvae:VQVAE",
     "flow": "genus.families.flow:RealNVP",
     "gan": "genus.families.gan:GAN",
     "diffusion": "genus.families.diffusion:FlowMatching",
     "pixelcnn": "genus.families.pixelcnn:PixelCNN",
+    "pixelrnn": "genus.families.pixelrnn:PixelRNN",
     "transformer": "genus.families.transformer:Transformer",
 }
 

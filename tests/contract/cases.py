@@ -31,10 +31,12 @@ TINY: dict[str, dict[str, Any]] = {
     "boltzmann": {"steps": 4, "batch": 16, "burn": 8},
     "autoencoder": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "vae": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
+    "vqvae": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "flow": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "gan": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "diffusion": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "pixelcnn": {"steps": 4, "batch": 16, "size": "small", "warmup": 1, "particles": 4},
+    "pixelrnn": {"steps": 4, "batch": 16, "size": "small", "warmup": 1, "particles": 4},
     "transformer": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
 }
 
