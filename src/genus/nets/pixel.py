@@ -130,7 +130,7 @@ class Told(nn.Module):
         """x with the condition added, (n, features, …)."""
         if self.map is None or y is None:
             return x
-        return x + self.map(y).view(*x.shape[:1], -1, *[1] * (x.dim() - 2))
+        return x + self.map(y).view(len(y), -1, *[1] * (x.dim() - 2))
 
 
 def gate(x: Tensor) -> Tensor:
