@@ -91,10 +91,10 @@ def test_logit_has_the_slope_of_its_interval():
 
 def test_splines_begin_as_the_identity_and_join_it_smoothly():
     x = torch.linspace(-7, 7, 141)
-    z, slope = Spline()(x, torch.zeros(141, Spline().parameters))
+    z, slope = Spline()(x, torch.zeros(Spline().parameters, 141))
     assert (z - x).abs().max() < 1e-5
     assert slope.abs().max() < 1e-5
-    parameters = torch.randn(Spline().parameters).expand(2, -1)
+    parameters = torch.randn(Spline().parameters, 1).expand(-1, 2)
     edge = Spline().bound
     z, _ = Spline()(torch.tensor([edge - 1e-4, edge + 1e-4]), parameters)
     assert z[0] == pytest.approx(edge, abs=1e-3)
@@ -104,7 +104,7 @@ def test_splines_begin_as_the_identity_and_join_it_smoothly():
 def test_splines_have_finite_gradients_far_in_the_tails():
     """The branch not taken must not send infinities back (a fault of several public implementations)."""
     x = torch.tensor([-1e6, -5.0, 0.0, 5.0, 1e6], requires_grad=True)
-    parameters = (30 * torch.randn(5, Spline().parameters)).requires_grad_()
+    parameters = (30 * torch.randn(Spline().parameters, 5)).requires_grad_()
     for run in (Spline().__call__, Spline().inverse):
         value, log_slope = run(x, parameters)
         grads = torch.autograd.grad((value + log_slope).sum(), [x, parameters], allow_unused=True)

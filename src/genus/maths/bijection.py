@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
 from genus.maths.spline import Elementwise
+
+Map = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Bijection(nn.Module):
@@ -205,7 +207,7 @@ class Coupling(Bijection):
     """Some features (axis 1) stay and tell how the others move: z_b = g(x_b; net(x_a, y)), z_a = x_a.
 
     The Jacobian is triangular, so that its log-determinant is the sum of log g′. `net(x_a, y)` returns
-    (n, moved × transform.parameters, …); `transform` acts on each entry alone.
+    (n, transform.parameters × moved, …); `transform` acts on each entry alone.
 
     Reference: L. Dinh, J. Sohl-Dickstein and S. Bengio 2017, Density estimation using Real NVP,
     https://arxiv.org/abs/1605.08803
@@ -222,21 +224,31 @@ class Coupling(Bijection):
         self.register_buffer("back", torch.argsort(torch.cat([stay, move])))
         self.net, self.transform = net, transform
 
-    def _told(self, kept: Tensor, y: Tensor | None) -> Tensor:
-        """(n, moved, …, parameters of one entry)."""
-        raw = self.net(kept, y)
-        return raw.reshape(len(raw), len(self.move), self.transform.parameters, *raw.shape[2:]).movedim(2, -1)
-
-    def _merge(self, kept: Tensor, moved: Tensor, log_slope: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.cat([kept, moved], 1).index_select(1, self.back), log_slope.flatten(1).sum(1)
-
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        kept = x.index_select(1, self.stay)
-        return self._merge(kept, *self.transform(x.index_select(1, self.move), self._told(kept, y)))
+        return self._moved(x, y, self.transform)
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        kept = z.index_select(1, self.stay)
-        return self._merge(kept, *self.transform.inverse(z.index_select(1, self.move), self._told(kept, y)))
+        return self._moved(z, y, self.transform.inverse)
+
+    def _moved(self, x: Tensor, y: Tensor | None, how: Map) -> tuple[Tensor, Tensor]:
+        """x with the moving features moved, and the sum of the log slopes; vectors are held feature by feature."""
+        flat = x.dim() == 2
+        rows = x.t() if flat else x
+        axis = 0 if flat else 1
+        kept, old = rows.index_select(axis, self.stay), rows.index_select(axis, self.move)
+        new, log_slope = how(old, told(self.net(kept.t() if flat else kept, y), self.transform.parameters))
+        whole = torch.cat([kept, new], axis).index_select(axis, self.back)
+        return (whole.t(), log_slope.sum(0)) if flat else (whole, log_slope.flatten(1).sum(1))
+
+
+def told(raw: Tensor, parameters: int) -> Tensor:
+    """What a net tells, (n, parameters × features, …), as a transform takes it: (parameters, features, n) of vectors, …
+
+    or (parameters, n, features, H, W) of images.
+    """
+    if raw.dim() == 2:
+        return raw.t().unflatten(0, (parameters, -1))
+    return raw.unflatten(1, (parameters, -1)).movedim(1, 0)
 
 
 class Squeeze(Bijection):
