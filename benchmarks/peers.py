@@ -19,6 +19,7 @@ NEEDS = {
     "classical": ["hmmlearn==0.3.3", "pomegranate==1.1.2", "emcee==3.1.6", "rbms==0.5.0"],
     "mcmc": ["numpyro==0.22.0", "jax==0.10.2", "emcee==3.1.6"],
     "pythae": ["pythae==0.1.2"],
+    "vq": ["vector-quantize-pytorch==1.32.0"],
     "bn": ["pgmpy==1.1.2", "pyagrum==3.3.1"],
 }
 

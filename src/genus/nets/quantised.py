@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -44,7 +45,7 @@ class GridEncoder(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(entries, channels, 5, stride=2, padding=2)
         widths = [channels * min(2**i, 2) for i in range(times)]
-        self.downs = nn.ModuleList(Down(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.downs = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
         self.blocks = nn.ModuleList(nn.ModuleList(Block(w, condition, dropout, "silu") for _ in range(depth)) for w in widths)
         self.act, self.leave = nn.SiLU(), nn.Conv2d(widths[-1], outputs, 1)
         _channels_last(self)
