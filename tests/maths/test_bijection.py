@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from genus.maths.bijection import ActNorm, Chain, Coupling, Flatten, Inverse, Logit, Mix, Multiscale, Permute, Squeeze
-from genus.maths.spline import Affine, Spline
+from genus.maths.bijection import ActNorm, Autoregressive, Chain, Coupling, Flatten, Inverse, Logit, Mix, Multiscale, Permute, Squeeze
+from genus.maths.spline import Affine, Shift, Spline
+from genus.nets.autoregressive import MaskedTeller
 from genus.nets.coupling import ImageTeller, VectorTeller
 
 
@@ -26,7 +27,18 @@ def channels(transform):
     return Coupling(torch.tensor([0, 3]), torch.tensor([1, 2]), net, transform)
 
 
+def masked(transform, rank, condition=0):
+    rank = torch.tensor(rank)
+    net = MaskedTeller(rank, transform.parameters, width=16, depth=1, condition=condition)
+    return Autoregressive(rank, net, transform)
+
+
 CASES = {
+    "additive coupling": (lambda: vectors(Shift()), (4,)),
+    "affine autoregressive": (lambda: masked(Affine(), [2, 0, 3, 1]), (4,)),
+    "spline autoregressive": (lambda: masked(Spline(), [3, 2, 1, 0]), (4,)),
+    "autoregressive inverse": (lambda: Inverse(masked(Affine(), [0, 1, 2, 3])), (4,)),
+    "autoregressive of one entry": (lambda: masked(Spline(), [0]), (1,)),
     "actnorm": (lambda: ActNorm(4), (4,)),
     "actnorm of images": (lambda: ActNorm(2), (2, 3, 3)),
     "permute": (lambda: Permute(torch.tensor([2, 0, 3, 1])), (4,)),
@@ -121,8 +133,28 @@ def test_actnorm_settles_to_unit_variance():
     assert (z.std((0, 2, 3)) - 1).abs().max() < 1e-3
 
 
-def test_a_condition_changes_the_map():
-    bijection = stirred(vectors(Affine(), condition=2))
+@pytest.mark.parametrize("make", [lambda: vectors(Affine(), condition=2), lambda: masked(Spline(), [1, 0, 3, 2], condition=2)])
+def test_a_condition_changes_the_map(make):
+    bijection = stirred(make())
     x = torch.randn(3, 4, dtype=torch.float64)
     one, other = (bijection(x, torch.full((3, 2), v, dtype=torch.float64))[0] for v in (0.0, 1.0))
     assert (one - other).abs().max() > 1e-3
+
+
+def test_the_gradient_of_a_spline_is_its_finite_difference():
+    torch.manual_seed(0)
+    spline = Spline(5)
+    x = (2 * torch.randn(2, 6, dtype=torch.float64)).requires_grad_()
+    parameters = (2 * torch.randn(spline.parameters, 2, 6, dtype=torch.float64)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x, p: spline(x, p), (x, parameters))
+
+
+def test_what_an_entry_is_told_depends_on_the_entries_before_it_alone():
+    torch.manual_seed(0)
+    rank = torch.tensor([2, 0, 1])
+    net = stirred(masked(Affine(), rank.tolist(), condition=1)).net
+    jacobian = torch.autograd.functional.jacobian(
+        lambda x: net(x[None], torch.ones(1, 1, dtype=torch.float64))[0], torch.randn(3, dtype=torch.float64)
+    )
+    heard = jacobian.unflatten(0, (2, 3)).abs().sum(0) > 0
+    assert torch.equal(heard, rank[:, None] > rank)

@@ -251,6 +251,39 @@ def told(raw: Tensor, parameters: int) -> Tensor:
     return raw.unflatten(1, (parameters, -1)).movedim(1, 0)
 
 
+class Autoregressive(Bijection):
+    """Each entry moves as the entries before it tell: z_i = g(x_i; net(x_{<i}, y)).
+
+    Forward takes one pass of the net; the inverse finds entry after entry, in d passes. `net(x, y)` returns
+    (n, transform.parameters × d) whose numbers for an entry do not depend on it or on later ones (`nets.autoregressive`).
+
+    Parameters
+    ----------
+    rank: (d,) the place of each entry in the order.
+
+    Reference: G. Papamakarios et al. 2017, Masked autoregressive flow, https://arxiv.org/abs/1705.07057
+    """
+
+    turns: Tensor
+
+    def __init__(self, rank: Tensor, net: nn.Module, transform: Elementwise) -> None:
+        super().__init__()
+        self.register_buffer("turns", torch.argsort(rank))
+        self.net, self.transform = net, transform
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z, log_slope = self.transform(x.t(), told(self.net(x, y), self.transform.parameters))
+        return z.t(), log_slope.sum(0)
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x, total = torch.zeros_like(z), z.new_zeros(len(z))
+        for i in self.turns.unsqueeze(1):
+            parameters = told(self.net(x, y), self.transform.parameters)
+            found, log_slope = self.transform.inverse(z.index_select(1, i).t(), parameters.index_select(1, i))
+            x, total = x.index_copy(1, i, found.t()), total + log_slope[0]
+        return x, total
+
+
 class Squeeze(Bijection):
     """(C, H, W) ↔ (4C, H/2, W/2): each 2 × 2 block of pixels becomes four channels, in reading order.
 
