@@ -14,6 +14,7 @@ from genus.errors import UsageError
 from genus.maths.particles import fill
 from genus.maths.quantise import Packed
 from genus.maths.within import Banned, Within
+from genus.nets.default import half
 from genus.nets.masked import CellNet, Unfolding, draw
 from genus.nets.unseen import Unseen
 from genus.space import Record, few_first
@@ -40,7 +41,8 @@ class MADE(Recipe, Factored, Partial, Constrained, Conditional):
 
     Parameters
     ----------
-    width: units of a layer; the record chooses when None. depth: residual blocks. inner: width of a cell's vector.
+    width: units of a layer; the record chooses when None. depth: residual blocks. inner: width of a cell's vector, 8, but 1 for
+    binary images and vectors, when None.
     order: of a record's cells; "few" takes cells of few levels first, "given" as they come, "random" by seed.
     steps, batch, dropout: as in every recipe; the number of rows chooses when None.
     temperature: logits are divided by it when drawing. particles: of `complete`, and of `sample` given ranges or sets.
@@ -59,7 +61,7 @@ class MADE(Recipe, Factored, Partial, Constrained, Conditional):
 
     width: int | None = None
     depth: int = 2
-    inner: int = 8
+    inner: int | None = None
     order: Literal["few", "given", "random"] = "few"
     steps: int | None = None
     batch: int | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -104,7 +106,7 @@ class MADE(Recipe, Factored, Partial, Constrained, Conditional):
         own = self._own_net(space, self.width_y, ("log_probs", "heads"))
         self.net_: CellNet = own or CellNet(
             levels, ordered=ordered, missing=missing, condition=self.width_y, width=self.width or _default_width(len(levels)),
-            depth=self.depth, inner=self.inner, dropout=self.dropout or 0.0,
+            depth=self.depth, inner=self.inner or (1 if space.kind == "binary" else 8), dropout=self.dropout or 0.0,
         )  # fmt: skip
 
         self.unseen_ = Unseen(levels)
@@ -132,7 +134,9 @@ class MADE(Recipe, Factored, Partial, Constrained, Conditional):
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         x = self._ordered(x)
-        return -self.net_.log_probs(self.net_(x, y) + self.unseen_(x), x).sum(1)
+        with half(x.device, self.precision if self.space_.size > CELLS else "f32"):
+            logits = self.net_(x, y)
+        return -self.net_.log_probs(logits.float() + self.unseen_(x), x).sum(1)
 
     def _log_prob_cells(self, x: Tensor, y: Tensor | None) -> Tensor:
         device = self.net_.heads.bias.device

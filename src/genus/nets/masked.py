@@ -158,7 +158,11 @@ class CellNet(nn.Module):
 
     def log_probs(self, logits: Tensor, x: Tensor) -> Tensor:
         """log of the probability of each cell of x (n, cells) under flat logits."""
-        total = torch.stack([part.logsumexp(1) for part in logits.split(self.heads.sizes, 1)], 1)
+        sizes = self.heads.sizes
+        if min(sizes) == max(sizes):
+            total = logits.unflatten(1, (len(sizes), sizes[0])).logsumexp(2)
+        else:
+            total = torch.stack([part.logsumexp(1) for part in logits.split(sizes, 1)], 1)
         return logits.gather(1, x + self.heads.shift) - total
 
 
