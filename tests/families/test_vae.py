@@ -161,6 +161,8 @@ VARIANTS: dict[str, Any] = {
     "vamp": {"prior": "vamp", "components": 20},
     "flow prior": {"prior": "flow"},
     "flow posterior": {"posterior": "flow"},
+    "autoregressive prior": {"prior": "autoregressive"},
+    "inverse autoregressive posterior": {"posterior": "autoregressive"},
     "ladder": {"levels": 2},
     "convolutions": {"body": "auto"},
     "fitted prior": {"prior": GaussianMixture(components=4)},

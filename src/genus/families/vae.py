@@ -13,13 +13,14 @@ from torch import Tensor
 
 from genus.capability import Bound, Conditional, Density, Estimate, Latent
 from genus.errors import UsageError
+from genus.maths.bijection import Chain
 from genus.maths.quantise import Packed
 from genus.model import Model
 from genus.nets.coder import Coder
 from genus.nets.default import WIDTH, Body, decoder_for, encoder_for, half, is_image
 from genus.nets.heads import head_for
 from genus.nets.ladder import Ladder
-from genus.nets.prior import Flow, Mixture, Normal, Prior, Vamp, couplings
+from genus.nets.prior import Flow, Mixture, Normal, Prior, Vamp, autoregressions, couplings
 from genus.space import AnySpace, Items, Space
 from genus.train.descend import descend
 from genus.train.recipe import Recipe
@@ -48,8 +49,9 @@ class VAE(Recipe, Bound, Estimate, Latent, Conditional):
     kl_warmup: steps over which the weight of the KL grows from 0. free_bits: nats a latent unit may cost freely.
     importance: codes an item whose importance-weighted bound is maximised, 1 for the evidence lower bound.
     prior: of codes: the normal, a "mixture" of normals, the "vamp" mixture of posteriors (Tomczak and Welling 2018), a
-    "flow" of couplings, all trained along; or any Density, fitted to the codes at the end. posterior: "normal", or moved
-    by a "flow" of couplings (Rezende and Mohamed 2015).
+    "flow" of couplings or an "autoregressive" one, all trained along; or any Density, fitted to the codes at the end.
+    posterior: "normal", or moved by a "flow" of couplings (Rezende and Mohamed 2015) or an inverse "autoregressive" one
+    (Kingma et al. 2016).
     components: of the mixture or vamp prior. levels: of a ladder of codes, each given the one above (Sønderby et al. 2016).
     body: of the nets; "mlp" reads images as vectors, "auto" by convolutions.
     temperature: of p(x | z) in `sample` only; 1 samples the model, smaller draws entries nearer to their mode,
@@ -76,8 +78,8 @@ class VAE(Recipe, Bound, Estimate, Latent, Conditional):
     kl_warmup: int = 300
     free_bits: float = 0.0
     importance: int = 1
-    prior: Literal["normal", "mixture", "vamp", "flow"] | Model = "normal"
-    posterior: Literal["normal", "flow"] = "normal"
+    prior: Literal["normal", "mixture", "vamp", "flow", "autoregressive"] | Model = "normal"
+    posterior: Literal["normal", "flow", "autoregressive"] = "normal"
     components: int = 100
     levels: int = 1
     body: Body = "auto"
@@ -126,7 +128,7 @@ class VAE(Recipe, Bound, Estimate, Latent, Conditional):
             decoder = decoder_for(self.space_, sum(sizes), head.raw, **options)
             return Ladder(sizes, head, encoder_for(self.space_, width, **options), decoder, width)
         context = 0 if self.posterior == "normal" else CONTEXT
-        flow = couplings(latent, LAYERS, width // 2, context) if context else None
+        flow = self._flow(self.posterior, latent, context) if context else None
         encoder = encoder_for(self.space_, 2 * latent + context, **options)
         net = Coder(latent, head, encoder, decoder_for(self.space_, latent, head.raw, **options), flow=flow)
         net.prior = self._prior(net, latent)
@@ -137,12 +139,17 @@ class VAE(Recipe, Bound, Estimate, Latent, Conditional):
         match self.prior:
             case "mixture":
                 return Mixture(latent, self.components)
-            case "flow":
-                return Flow(latent, couplings(latent, LAYERS, WIDTH[self.size] // 2))
+            case "flow" | "autoregressive":
+                return Flow(latent, self._flow(self.prior, latent))
             case "vamp":
                 shape = net.entered(_blank(self.space_)).shape[1:]
                 return Vamp(latent, torch.zeros(self.components, *shape), net.read)
         return Normal(latent)
+
+    def _flow(self, kind: str, latent: int, condition: int = 0) -> Chain:
+        """A chain of bijections of codes, begun at the identity."""
+        make, width = (couplings, WIDTH[self.size] // 2) if kind == "flow" else (autoregressions, WIDTH[self.size])
+        return make(latent, LAYERS, width, condition)
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
         rows = torch.arange(min(len(x), 2048))

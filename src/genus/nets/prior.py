@@ -9,8 +9,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from genus.maths.bijection import ActNorm, Bijection, Chain, Coupling, Permute
+from genus.maths.bijection import ActNorm, Autoregressive, Bijection, Chain, Coupling, Permute
 from genus.maths.spline import Affine
+from genus.nets.autoregressive import MaskedTeller
 from genus.nets.coupling import VectorTeller
 
 LOG_2PI = math.log(2 * math.pi)
@@ -150,4 +151,14 @@ def couplings(latent: int, layers: int, width: int, condition: int = 0) -> Chain
         links += [Coupling(stay, move, net, Affine()), ActNorm(latent)]
         if latent > 2 and i % 2 == 1 and i + 1 < layers:
             links.append(Permute(torch.randperm(latent)))
+    return Chain(links)
+
+
+def autoregressions(latent: int, layers: int, width: int, condition: int = 0) -> Chain:
+    """Affine autoregressive maps of vectors in alternating orders, the identity before training."""
+    rank, links = torch.arange(latent), []
+    for i in range(layers):
+        turn = rank if i % 2 == 0 else rank.flip(0)
+        net = MaskedTeller(turn, Affine.parameters, width=width, depth=1, condition=condition)
+        links += [Autoregressive(turn, net, Affine()), ActNorm(latent)]
     return Chain(links)
