@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from genus.errors import UsageError, nearest
+from genus.train.muon import Muon, hidden_matrices
 from genus.train.recipe import Recipe
 
 norm_each = torch._foreach_norm  # pyright: ignore[reportPrivateImportUsage]
 scale_all = torch._foreach_mul_  # pyright: ignore[reportPrivateImportUsage]
 
-NAMES = ("adamw", "adam", "sgd", "rmsprop")
+NAMES = ("adamw", "adam", "sgd", "rmsprop", "muon")
 
 
 def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -41,7 +42,7 @@ def make_optimiser(net: nn.Module, recipe: Recipe, lr: float | None = None) -> t
     """The optimiser that `recipe.optimizer` names over the net's parameters.
 
     References: D. Kingma and J. Ba 2015, Adam, https://arxiv.org/abs/1412.6980; I. Loshchilov and F. Hutter 2019,
-    Decoupled weight decay, https://arxiv.org/abs/1711.05101
+    Decoupled weight decay, https://arxiv.org/abs/1711.05101; K. Jordan et al. 2024, Muon (see `genus.train.muon`)
     """
     groups, lr = parameter_groups(net, recipe.weight_decay), recipe.lr if lr is None else lr
     match recipe.optimizer:
@@ -53,7 +54,19 @@ def make_optimiser(net: nn.Module, recipe: Recipe, lr: float | None = None) -> t
             return torch.optim.SGD(groups, lr, recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr, momentum=recipe.momentum)
+        case "muon":
+            return Muon(_apart(groups, hidden_matrices(net)), lr, (recipe.momentum, recipe.beta2))
     raise UsageError(f"There is no optimizer {recipe.optimizer!r}; choose {', '.join(NAMES)}.{nearest(recipe.optimizer, NAMES)}")
+
+
+def _apart(groups: list[dict[str, Any]], turned: set[int]) -> list[dict[str, Any]]:
+    """The groups, each split into what Muon turns and what AdamW steps."""
+    out = []
+    for group in groups:
+        for flag in (True, False):
+            some = [p for p in group["params"] if (id(p) in turned) == flag]
+            out += [group | {"params": some, "orthogonal": flag}] if some else []
+    return out
 
 
 def laid_like(tensor: Tensor, parameter: Tensor) -> Tensor:

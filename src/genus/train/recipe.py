@@ -22,7 +22,8 @@ class Recipe:
     size: of the default nets. net: a factory, called as net(space, condition) with the Space and how many numbers the
     net is told as condition, whose module replaces the family's `net_` and keeps to its interface (see Attributes).
     steps, epochs, minutes: the budget; the first to end stops the run. The family's own default when all are None.
-    batch: items a step and process. lr: the peak learning rate. optimizer: its name. weight_decay: of matrices only.
+    batch: items a step and process. lr: the peak learning rate. optimizer: its name (muon: matrices
+    of layers by Muon, the rest by AdamW). weight_decay: of matrices only.
     momentum: of SGD and RMSprop, β₁ of Adam. beta2: of Adam.
     schedule: of the learning rate. warmup: steps over which it grows first, at most a tenth of the run.
     clip: the largest gradient norm, 0 for none. ema: decay of the averaged weights (warmed up), 0 for none. dropout: in the nets.
@@ -43,7 +44,7 @@ class Recipe:
     minutes: float | None = None
     batch: int = 128
     lr: float = 1e-3
-    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "muon"] = "adamw"
     weight_decay: float = 0.01
     momentum: float = 0.9
     beta2: float = 0.999
