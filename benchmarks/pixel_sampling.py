@@ -13,7 +13,7 @@ import time
 import torch
 
 from genus.maths.particles import race
-from genus.nets.pixel import Stack
+from genus.nets.pixelcnn import Stack
 from genus.nets.pixelrnn import RecurrentStack
 from genus.nets.raster import Drawing, Naive, Raster
 from genus.space import Space

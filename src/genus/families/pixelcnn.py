@@ -10,10 +10,9 @@ from torch import Tensor
 
 from genus.capability import Conditional, Density, Partial
 from genus.errors import UsageError
-from genus.maths.particles import race
 from genus.maths.quantise import Packed
 from genus.nets.default import half
-from genus.nets.pixel import Stack
+from genus.nets.pixelcnn import Stack
 from genus.nets.raster import Raster, image_shape, input_channels
 from genus.space import Space
 from genus.train.descend import descend
@@ -44,7 +43,7 @@ class PixelCNN(Recipe, Density, Partial, Conditional):
 
     Attributes
     ----------
-    net_: a Raster; a net of your own gives log p(x | y) (n,) when called and has `fill`.
+    net_: a Raster; a net of your own gives log p(x | y) (n,) when called and has `complete`.
 
     Reference: A. van den Oord et al. 2016, Pixel recurrent neural networks, https://arxiv.org/abs/1601.06759, and Conditional
     image generation with PixelCNN decoders, https://arxiv.org/abs/1606.05328; T. Salimans et al. 2017, PixelCNN++,
@@ -80,7 +79,7 @@ class PixelCNN(Recipe, Density, Partial, Conditional):
         assert isinstance(space, Space)
         width, depth = SHAPES[self.size]
         width, depth = self.width or width, self.depth or depth
-        own = self._own_net(space, self.width_y, ("fill",))
+        own = self._own_net(space, self.width_y, ("complete",))
         self.net_: Raster = own or Raster(
             space, Stack(
                 self.variant, input_channels(space), image_shape(space)[1:], width=width, depth=depth, side=self.reach,
@@ -101,17 +100,8 @@ class PixelCNN(Recipe, Density, Partial, Conditional):
         return self.net_(x, y)
 
     def _sample(self, n: int, y: Tensor | None) -> Tensor:
-        return self._filled(torch.zeros((n, self.space_.size), dtype=torch.int64), None, y)
+        nothing = torch.zeros((n, *self.space_.shape), dtype=self.space_.dtype)
+        return self.net_.complete(nothing, None, y, temperature=self.temperature)
 
     def _complete(self, x: Tensor, known: Tensor, y: Tensor | None) -> Tensor:
-        return self._filled(x.flatten(1).long(), known.flatten(1), y)
-
-    def _filled(self, x: Tensor, known: Tensor | None, y: Tensor | None) -> Tensor:
-        device = next(self.net_.parameters()).device
-        x, y = x.to(device), None if y is None else y.to(device)
-        known = None if known is None else known.to(device)
-        found = self.net_.fill(x.clone(), known, y, particles=self.particles, pick=self._pick)
-        return found.to(self.space_.dtype).view(-1, *self.space_.shape)
-
-    def _pick(self, logits: Tensor) -> Tensor:
-        return race(logits / self.temperature)
+        return self.net_.complete(x, known, y, particles=self.particles, temperature=self.temperature)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from genus.capability import Conditional, Density, Partial
 from genus.errors import UsageError
-from genus.maths.particles import race
 from genus.maths.quantise import Packed
 from genus.nets.default import half
 from genus.nets.pixelrnn import RecurrentStack
@@ -42,7 +41,7 @@ class PixelRNN(Recipe, Density, Partial, Conditional):
 
     Attributes
     ----------
-    net_: a Raster; a net of your own gives log p(x | y) (n,) when called and has `fill`.
+    net_: a Raster; a net of your own gives log p(x | y) (n,) when called and has `complete`.
 
     Reference: A. van den Oord, N. Kalchbrenner and K. Kavukcuoglu 2016, Pixel recurrent neural networks,
     https://arxiv.org/abs/1601.06759
@@ -74,7 +73,7 @@ class PixelRNN(Recipe, Density, Partial, Conditional):
         assert isinstance(space, Space)
         width, depth = SHAPES[self.size]
         width, depth = self.width or width, self.depth or depth
-        own = self._own_net(space, self.width_y, ("fill",))
+        own = self._own_net(space, self.width_y, ("complete",))
         self.net_: Raster = own or Raster(
             space, RecurrentStack(
                 self.rows, input_channels(space), image_shape(space)[1:], width=width, depth=depth, condition=self.width_y,
@@ -95,17 +94,8 @@ class PixelRNN(Recipe, Density, Partial, Conditional):
         return self.net_(x, y)
 
     def _sample(self, n: int, y: Tensor | None) -> Tensor:
-        return self._filled(torch.zeros((n, self.space_.size), dtype=torch.int64), None, y)
+        nothing = torch.zeros((n, *self.space_.shape), dtype=self.space_.dtype)
+        return self.net_.complete(nothing, None, y, temperature=self.temperature)
 
     def _complete(self, x: Tensor, known: Tensor, y: Tensor | None) -> Tensor:
-        return self._filled(x.flatten(1).long(), known.flatten(1), y)
-
-    def _filled(self, x: Tensor, known: Tensor | None, y: Tensor | None) -> Tensor:
-        device = next(self.net_.parameters()).device
-        x, y = x.to(device), None if y is None else y.to(device)
-        known = None if known is None else known.to(device)
-        found = self.net_.fill(x.clone(), known, y, particles=self.particles, pick=self._pick)
-        return found.to(self.space_.dtype).view(-1, *self.space_.shape)
-
-    def _pick(self, logits: Tensor) -> Tensor:
-        return race(logits / self.temperature)
+        return self.net_.complete(x, known, y, particles=self.particles, temperature=self.temperature)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from genus.errors import DataError
-from genus.maths.particles import fill
+from genus.maths.particles import fill, race
 from genus.nets.pixel import Body
 from genus.nets.pixelhead import head_for
 from genus.space import Space
@@ -57,13 +55,23 @@ class Raster(nn.Module):
         c, h, w = self.shape
         return torch.arange(c * h * w).view(c, h * w).T.flatten().tolist()
 
-    def fill(
-        self, x: Tensor, known: Tensor | None, y: Tensor | None, *, particles: int, pick: Callable[[Tensor], Tensor],
+    def complete(
+        self, x: Tensor, known: Tensor | None = None, y: Tensor | None = None, *, particles: int = 1, temperature: float = 1.0,
         cached: bool = True,
     ) -> Tensor:  # fmt: skip
-        """Items (n, cells) with the cells that are not known drawn given those that are; see `particles.fill`."""
-        items = (Drawing if cached else Naive)(self, x, y)
-        return fill(items, self.order(), known=known, particles=particles, pick=pick)[0]
+        """Items (n, *space) with what is not known drawn given what is; nothing is known where the mask is None.
+
+        Parameters
+        ----------
+        particles: see `particles.fill`. temperature: logits are divided by it. cached: remember features, else compute all
+        of them anew for each pixel, to the same end.
+        """
+        device = next(self.parameters()).device
+        flat, y = x.flatten(1).long().to(device, copy=True), None if y is None else y.to(device)
+        held = None if known is None else known.flatten(1).to(device)
+        items = (Drawing if cached else Naive)(self, flat, y)
+        found, _ = fill(items, self.order(), known=held, particles=particles, pick=lambda logits: race(logits / temperature))
+        return found.to(x.dtype).view(x.shape)
 
 
 class Naive:
