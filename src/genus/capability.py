@@ -20,6 +20,7 @@ from genus.data.conditions import conditions
 from genus.data.stream import Chunks, opened
 from genus.data.table import TableCodec
 from genus.errors import UsageError
+from genus.maths.particles import Items as Unfolded
 from genus.maths.quantise import Packed, drawn
 from genus.maths.statistics import Statistics
 from genus.maths.within import Within
@@ -105,6 +106,15 @@ class Factored(Density):
         tails = codec.log_tails(X, self.space_)
         total = total if tails is None else total + tails
         return pd.DataFrame(total.numpy(), columns=pd.Index(codec.names_), index=getattr(X, "index", None))
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Sequential(Density):
+    """The family reads items entry by entry, p(entry | entries before it): what a lossless code needs."""
+
+    @abstractmethod
+    def _unfold(self, n: int, y: Tensor | None) -> tuple[Unfolded, list[int]]:
+        """n items of which nothing is set, and which entry of a flat item each step sets; no temperature."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -368,6 +378,7 @@ class Stepwise(Model):
 CAPABILITIES = (
     Density,
     Factored,
+    Sequential,
     Clusters,
     Bound,
     Estimate,

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genus.capability import Conditional, Constrained, Factored, Partial
+from genus.capability import Conditional, Constrained, Factored, Partial, Sequential
 from genus.errors import UsageError
 from genus.maths.particles import fill
 from genus.maths.quantise import Packed
@@ -24,7 +24,7 @@ VISITS = 900_000  # rows read in training, times the square root of how many mor
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class AnyOrder(Recipe, Factored, Partial, Constrained, Conditional):
+class AnyOrder(Recipe, Factored, Sequential, Partial, Constrained, Conditional):
     """An order-agnostic autoregressive net: p(hidden cell | any shown cells), for filling gaps and conditioning on anything.
 
     Each training row shows a random set of its cells and is asked for the others: −E log p(x_i | shown) over hidden i, weighted
@@ -141,6 +141,10 @@ class AnyOrder(Recipe, Factored, Partial, Constrained, Conditional):
 
     def _complete(self, x: Tensor, known: Tensor, y: Tensor | None) -> Tensor:
         return self._filled(x.flatten(1).long(), known.flatten(1), self._banned(), y)[0]
+
+    def _unfold(self, n: int, y: Tensor | None) -> tuple[_Rows, list[int]]:
+        order, x = self.orders_[0].tolist(), torch.zeros((n, self.space_.size), dtype=torch.int64)
+        return _Rows(self, x, y, torch.zeros(self.space_.size, dtype=torch.bool), order), order
 
     def _filled(self, x: Tensor, known: Tensor, within: Within | None, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """(items, log P(within)) with the unknown cells drawn given the known, rows alike in what is known at once."""

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from genus.capability import Conditional, Constrained, Factored, Partial
+from genus.capability import Conditional, Constrained, Factored, Partial, Sequential
 from genus.errors import UsageError
 from genus.maths.particles import fill
 from genus.maths.quantise import Packed
@@ -28,7 +28,7 @@ VISITS = 210_000  # rows read in training at 26,000 rows; fewer at fewer, a litt
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MADE(Recipe, Factored, Partial, Constrained, Conditional):
+class MADE(Recipe, Factored, Sequential, Partial, Constrained, Conditional):
     """A masked autoregressive net: log p(x | y) = Σᵢ log p(xᵢ | x₁ … xᵢ₋₁, y), exactly, all terms in one pass.
 
     A record's cells are read in a fixed order, few levels first; the conditional of each is a softmax over its own levels,
@@ -154,6 +154,10 @@ class MADE(Recipe, Factored, Partial, Constrained, Conditional):
     def _complete(self, x: Tensor, known: Tensor, y: Tensor | None) -> Tensor:
         mask = known.flatten(1)[:, self.order_]
         return self._filled(self._ordered(x), mask, self._banned(), y)[0]
+
+    def _unfold(self, n: int, y: Tensor | None) -> tuple[_Rows, list[int]]:
+        x = torch.zeros((n, self.space_.size), dtype=torch.int64, device=self.net_.heads.bias.device)
+        return _Rows(self.net_, self.unseen_, x, None if y is None else y.to(x.device)), self.order_.tolist()
 
     def _filled(self, x: Tensor, known: Tensor | None, within: Within | None, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """(items, log P(what is known and within)) drawn cell by cell from x, in the net's order."""
