@@ -38,7 +38,7 @@ class Density(Model):
 
     @property
     def exact(self) -> bool:
-        """False where the data were dequantised: then the density only bounds the probability."""
+        """False where the data were dequantised or cut into learnt tokens: then the density only bounds the probability."""
         check_is_fitted(self, "space_")
         return self.codec_.exact(self.space_)
 
@@ -51,8 +51,8 @@ class Density(Model):
         """
         if not self.exact:
             raise UsageError(
-                f"{type(self).__name__} sees this {self.codec_.kind} data through dequantisation, so that log_prob would not "
-                "be exact: use log_prob_bound."
+                f"{type(self).__name__} sees this {self.codec_.kind} data through {self.codec_.inexact()}, so that "
+                "log_prob would not be exact: use log_prob_bound."
             )
         x, c = self._packed(X, y)
         return self._each(self._log_prob, x, c, X).numpy()
@@ -63,7 +63,8 @@ class Density(Model):
         check_is_fitted(self, "space_")
         with dice.private(seed):
             x, c = self._packed(X, y)
-            each = torch.stack([self._each(self._log_prob, x, c, X) for _ in range(1 if self.exact else draws)])
+            times = draws if self.codec_.noisy(self.space_) else 1
+            each = torch.stack([self._each(self._log_prob, x, c, X) for _ in range(times)])
         return (torch.logsumexp(each, 0) - np.log(len(each))).numpy()
 
     @final

@@ -35,7 +35,7 @@ def codec_of(X: Any, *, estimator: Any = None, reset: bool = True) -> Codec:
     if is_ratings(X):
         return RatingsCodec()
     if is_text(X):
-        return TextCodec()
+        return TextCodec(getattr(X, "tokens", "character"))
     if is_images(X):
         return ImageCodec()
     checked_array(X, estimator=estimator, reset=reset)

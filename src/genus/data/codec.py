@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genus.maths.quantise import Packed
-from genus.space import AnySpace, Record
+from genus.space import AnySpace, Mixed, Record
 
 
 class Codec(ABC):
@@ -55,7 +55,7 @@ class Codec(ABC):
         """What the user calls each entry of an item: the column of a table, else its number."""
         return [str(i) for i in range(view.size)]
 
-    def words(self, view: Record, cell: int) -> list[str]:
+    def words(self, view: Record | Mixed, cell: int) -> list[str]:
         """What the user calls each level of a cell: its value, with its number where values are alike."""
         name, space = view.fields[cell]
         numbers = [str(k) for k in range(space.levels)]
@@ -70,6 +70,18 @@ class Codec(ABC):
     @abstractmethod
     def exact(self, view: AnySpace) -> bool:
         """True where packing loses nothing and adds no noise, so that a density stays exact in user units."""
+
+    def inexact(self) -> str:
+        """Through what a density is seen that is not exact, in words."""
+        return "dequantisation"
+
+    def noisy(self, view: AnySpace) -> bool:
+        """True where packing draws noise, so that packing again gives another bound."""
+        return not self.exact(view)
+
+    def size_bytes(self, x: Packed) -> Tensor | None:
+        """Bytes of packed items as a file would hold them, (n,), the B of bits/byte; None for data without such a form."""
+        return None
 
     @abstractmethod
     def dims(self) -> int:

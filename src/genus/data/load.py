@@ -18,6 +18,7 @@ from genus.data.read_array import IDX, checked, content, read_idx, read_npy, rea
 from genus.data.read_image import SUFFIXES, read_folder, resized
 from genus.data.read_text import read_text
 from genus.data.text import is_text
+from genus.data.tokens import tokenised
 from genus.errors import DataError, UsageError, nearest
 
 KINDS = ("table", "image", "text", "lines", "array", "ratings")
@@ -68,6 +69,7 @@ def load(
     time: str | None = None,
     window: int | None = None,
     schema: Any = None,
+    tokens: str | None = None,
 ) -> Dataset:
     """The data in `source`.
 
@@ -82,6 +84,8 @@ def load(
     labels: the column of a table that is y, or labels (n,). time: the column of a table that holds times.
     window: entries of a window, where one long array or text is to be cut into items. schema: what a table's columns
         are: a `Schema`, its JSON, or a file of it; it travels with the table, so that `fit` heeds it.
+    tokens: what a text is cut into, 'character' (when None), 'byte', 'bpe:512' or 'unigram:512', learnt from the text by `fit`;
+        it travels with the text.
 
     Raises DataError, one sentence, for whatever cannot be read.
     """
@@ -95,6 +99,7 @@ def load(
     if window is not None:
         _cut(data, window)
     _declare(data, schema)
+    _tokenise(data, tokens)
     _label(data, labels)
     _time(data, time)
     if len(data.X) < 2:
@@ -253,6 +258,12 @@ def _declare(data: Dataset, schema: Any) -> None:
     schema = Schema.read(schema) if isinstance(schema, str | Path) else Schema.from_json(schema)
     schema.check(data.X.columns)
     data.X.attrs["schema"] = schema.to_json()
+
+
+def _tokenise(data: Dataset, tokens: str | None) -> None:
+    if tokens is not None and data.kind != "text":
+        raise UsageError(f"tokens tells what a text is cut into, but {data.source} is {data.kind}: leave it out.")
+    data.X = tokenised(data.X, tokens)
 
 
 def _column(data: Dataset, name: str) -> None:

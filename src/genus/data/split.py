@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from genus.data.tokens import tokenised
 from genus.data.typed import form_of, numbers
 from genus.errors import DataError, UsageError, nearest
 from genus.space import Items
@@ -34,7 +35,9 @@ def rows(X: Any, index: np.ndarray) -> Any:
         return X.iloc[index]
     if isinstance(X, Items | torch.Tensor):
         return X[torch.from_numpy(index)]
-    return [X[i] for i in index] if isinstance(X, list | tuple) else np.asarray(X)[index]
+    if isinstance(X, list | tuple):
+        return tokenised([X[i] for i in index], getattr(X, "tokens", None))
+    return np.asarray(X)[index]
 
 
 def split(

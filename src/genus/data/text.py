@@ -1,21 +1,21 @@
-"""Text: one running text, or one string an item, as characters or bytes."""
+"""Text: one running text, or one string an item, as characters, bytes or learnt tokens."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from genus.data.codec import Codec
-from genus.errors import DataError, UsageError, nearest
-from genus.maths.quantise import Packed
+from genus.data.tokens import Vocabulary, checked, learn, parsed, vocabulary
+from genus.errors import DataError, UsageError
+from genus.maths.quantise import Packed, drawn
 from genus.space import AnySpace, Space
 
 WINDOW = 256
 HOLE = "\N{REPLACEMENT CHARACTER}"
-Unit = Literal["character", "byte"]
 
 
 class Beginning(str):
@@ -34,46 +34,64 @@ def is_text(X: Any) -> bool:
 
 
 class TextCodec(Codec):
-    """Strings ⇄ `tokens`: characters in code-point order, or the 256 bytes of UTF-8, the end symbol last.
+    """Strings ⇄ `tokens`: characters in code-point order, the 256 bytes of UTF-8 or learnt pieces, the end symbol last.
 
     One running text (a single str) becomes windows: every overlapping one to train on, consecutive ones to score, so
-    that each character counts once (a rest shorter than a window is left out). A list of strings becomes one
+    that each token counts once (a rest shorter than a window is left out). A list of strings becomes one
     sequence each, closed and padded by the end symbol. In `complete`, U+FFFD stands for an unknown character, None for
     an unknown item and a `Beginning` for a text that goes on.
 
+    A text can be written in many ways in learnt tokens, of which packing takes one, the canonical: log p of that writing
+    is a lower bound of the text's, so that a density is not exact in the user's units.
+
     Parameters
     ----------
-    unit: what one token is, 'character' or 'byte'. Bytes know every text, characters only those of training.
+    tokens: 'character', 'byte', 'bpe:SIZE' or 'unigram:SIZE'. All but characters know every text.
 
     Attributes
     ----------
-    running_: whether X was one text. alphabet_: the characters (of bytes: as Latin-1). length_: of a packed item, in units.
+    running_: whether X was one text. alphabet_: the characters (of bytes: as Latin-1), or the trained tokenizer as JSON.
+    length_: of a packed item, in tokens. span_: of a window of a running text, in characters, on average.
     """
 
     kind: ClassVar[str] = "text"
 
-    def __init__(self, unit: Unit = "character"):
-        if unit not in ("character", "byte"):
-            raise UsageError(f"unit is 'character' or 'byte', not {unit!r}.{nearest(str(unit), ('character', 'byte'))}")
-        self.unit: Unit = unit
+    def __init__(self, tokens: str = "character"):
+        parsed(tokens)
+        self.tokens = tokens
 
     def fit(self, X: Any) -> Self:
         self.running_ = isinstance(X, str)
-        items = [X] if self.running_ else list(X)
+        items = [str(X)] if self.running_ else list(X)
         if not self.running_ and len(items) < 2:
             raise DataError(f"X holds {len(items)} text (n_samples = {len(items)}): give several, or one running text as a str.")
-        seen = sorted(set().union(*items))
-        if not seen or (self.running_ and len(X) < 2):
+        if not any(items) or (self.running_ and len(X) < 2):
             raise DataError("The text is empty: give at least two characters.")
-        if HOLE in seen:
+        if any(HOLE in item for item in items):
             raise DataError("The text holds U+FFFD, the mark of characters that could not be read: load it in its own encoding.")
-        self.alphabet_ = "".join(map(chr, range(256))) if self.unit == "byte" else "".join(seen)
-        lengths = self._lengths(items)
-        self.length_ = min(WINDOW, max(2, int(lengths[0]) // 4)) if self.running_ else int(lengths.max()) + 1
+        self.alphabet_ = learn(self.tokens, items)
+        if self.running_:
+            count = len(self.vocabulary.encode(items[0]))
+            self.length_ = min(WINDOW, max(2, count // 4))
+            if count < self.length_:
+                raise DataError(f"The text is {count} {self.unit} in all: give a longer one, or tokens='character'.")
+            self.span_ = max(1, round(self.length_ * len(items[0]) / count))
+        else:
+            self.length_ = self.span_ = int(self._lengths(items).max()) + 1
         return self
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the text is cut into."""
+        return vocabulary(self.tokens, self.alphabet_)
+
+    @property
+    def unit(self) -> str:
+        """What one token is, in words."""
+        return self.vocabulary.unit
+
     def views(self) -> tuple[AnySpace, ...]:
-        size = len(self.alphabet_)
+        size = self.vocabulary.size
         if self.running_:
             return (Space("tokens", (self.length_,), size),)
         return (Space("tokens", (self.length_,), size + 1, end=size),)
@@ -81,59 +99,73 @@ class TextCodec(Codec):
     # -- packing ------------------------------------------------------------------------------------------
 
     def pack(self, X: Any, view: AnySpace) -> Packed:
-        items = [X] if isinstance(X, str) else list(map(str, X))
+        items = [str(X)] if isinstance(X, str) else list(map(str, X))
         if self.running_:
-            return torch.cat([self._codes(text).unfold(0, self.length_, self.length_) for text in self._long(items)])
-        lengths = self._lengths(items)
+            return torch.cat([codes.unfold(0, self.length_, self.length_) for codes in self._long(items)])
+        codes, lengths = self._joined(items)
         if len(items) and lengths.max() >= self.length_:
             i = int(lengths.argmax())
             raise DataError(f"Item {i} has {lengths[i]} {self.unit}s; the model holds at most {self.length_ - 1}.")
-        out = torch.full((len(items), self.length_), len(self.alphabet_))
-        out[torch.arange(self.length_) < torch.from_numpy(lengths)[:, None]] = self._codes("".join(items), lengths)
+        out = torch.full((len(items), self.length_), self.vocabulary.size)
+        out[torch.arange(self.length_) < torch.from_numpy(lengths)[:, None]] = codes
         return out
 
     def pack_fit(self, X: Any, view: AnySpace) -> Packed:
         if not (self.running_ and isinstance(X, str)):
             return self.pack(X, view)
-        return self._codes(self._long([X])[0]).unfold(0, self.length_, 1)
+        return self._long([str(X)])[0].unfold(0, self.length_, 1)
 
-    def _long(self, items: list[str]) -> list[str]:
+    def _long(self, items: list[str]) -> list[Tensor]:
+        codes = [self._codes(text) for text in items]
+        shortest = min(map(len, codes), default=self.length_)
+        if shortest < self.length_:
+            raise DataError(f"The text has {shortest} {self.unit}s, fewer than one window of {self.length_}.")
+        return codes
+
+    def _joined(self, items: list[str]) -> tuple[Tensor, np.ndarray]:
+        """(tokens of all items one after the other, how many each has)."""
+        if self.unit == "token":
+            codes = [self._codes(text) for text in items]
+            return torch.cat([torch.zeros(0, dtype=torch.long), *codes]), np.array([len(c) for c in codes], dtype=np.int64)
         lengths = self._lengths(items)
-        if len(items) and lengths.min() < self.length_:
-            raise DataError(f"The text has {lengths.min()} {self.unit}s, fewer than one window of {self.length_}.")
-        return items
+        return self._codes("".join(items), lengths), lengths
 
     def _lengths(self, items: list[str]) -> np.ndarray:
-        """In units."""
-        return np.array([len(t) if self.unit == "character" else len(t.encode()) for t in items], dtype=np.int64)
+        """In tokens."""
+        count = {"character": len, "byte": lambda t: len(t.encode())}.get(self.unit, lambda t: len(self.vocabulary.encode(t)))
+        return np.array([count(t) for t in items], dtype=np.int64)
 
     def _codes(self, text: str, lengths: np.ndarray | None = None) -> Tensor:
         """The tokens of a text; `lengths` of the items it was joined from, for the message."""
-        if self.unit == "byte":
-            return torch.from_numpy(np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int64))
-        points, alphabet = _points(text), _points(self.alphabet_)
-        table = np.full(int(alphabet[-1]) + 2, -1, dtype=np.int64)
-        table[alphabet] = np.arange(len(alphabet))
-        codes = table[np.minimum(points, len(table) - 1)]
-        if len(codes) and codes.min() < 0:
-            at = int(np.argmax(codes < 0))
-            raise DataError(f"Character {text[at]!r} ({_where(at, lengths)}) did not occur in training: take it out.")
-        return torch.from_numpy(codes)
+        return torch.from_numpy(checked(self.vocabulary.encode(text), text, lambda at: _where(at, lengths)))
 
     def unpack(self, x: Tensor, view: AnySpace, *, whole: bool = False) -> Any:
-        codes = x.long().numpy()
-        stops = np.where((ended := codes == len(self.alphabet_)).any(1), ended.argmax(1), codes.shape[1])
-        points = np.append(_points(self.alphabet_), 0)[codes]
-        rows = [row[:stop] for row, stop in zip(points, stops, strict=True)]
-        if self.unit == "byte":
-            return [row.astype(np.uint8).tobytes().decode(errors="replace") for row in rows]
-        return [row.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass") for row in rows]
+        codes, end = x.long().numpy(), self.vocabulary.size
+        stops = np.where((ended := codes == end).any(1), ended.argmax(1), codes.shape[1])
+        return [self.vocabulary.decode(row[:stop]) for row, stop in zip(codes, stops, strict=True)]
 
     def log_volume(self, x: Tensor, view: AnySpace) -> Tensor:
         return torch.zeros(len(x), dtype=torch.float64)
 
     def exact(self, view: AnySpace) -> bool:
-        return True
+        return self.unit != "token"
+
+    def inexact(self) -> str:
+        return f"one of many ways to write a text in {self.tokens.partition(':')[0]} tokens"
+
+    def noisy(self, view: AnySpace) -> bool:
+        return False
+
+    def size_bytes(self, x: Packed) -> Tensor:
+        """UTF-8 bytes of packed items, (n,), and of an item that ends one more, as a line has in a file."""
+        each = torch.from_numpy(np.append(self.vocabulary.bytes, 1)).double()
+        end = self.vocabulary.size
+        out = []
+        for i in torch.arange(len(x)).split(4096):
+            codes = drawn(x[i]).long()
+            closed = (codes == end).long()
+            out.append((each[codes] * (closed.cumsum(1) - closed == 0)).sum(1))
+        return torch.cat(out) if out else torch.zeros(0, dtype=torch.float64)
 
     def dims(self) -> int:
         return self.length_
@@ -142,7 +174,7 @@ class TextCodec(Codec):
 
     def known(self, X: Any, view: AnySpace) -> tuple[Packed, Tensor]:
         items = [X] if isinstance(X, str) else list(X)
-        x = torch.full((len(items), self.length_), 0 if self.running_ else len(self.alphabet_))
+        x = torch.full((len(items), self.length_), 0 if self.running_ else self.vocabulary.size)
         known = torch.zeros(x.shape, dtype=torch.bool)
         room = self.length_ - (not self.running_)
         for i, text in enumerate(items):
@@ -156,7 +188,9 @@ class TextCodec(Codec):
         return x, known
 
     def _partial(self, text: str) -> tuple[Tensor, Tensor]:
-        """(tokens, which of them are known); a hole is one token."""
+        """(tokens, which of them are known); a hole is one character or byte."""
+        if HOLE in text and self.unit == "token":
+            raise UsageError("U+FFFD stands for one unknown character, but the tokens are longer: fit with tokens='character'.")
         pieces = [self._codes(piece) for piece in text.split(HOLE)]
         codes, held = [pieces[0]], [torch.ones(len(pieces[0]), dtype=torch.bool)]
         for piece in pieces[1:]:
@@ -171,6 +205,8 @@ class TextCodec(Codec):
     def _merged(self, text: str | None, new: str) -> str:
         if text is None or self.unit == "byte":
             return new
+        if self.unit == "token":
+            return text + new[len(text) :] if self.running_ or isinstance(text, Beginning) else text
         kept = "".join(new[i : i + 1] if c == HOLE else c for i, c in enumerate(text))
         return kept + new[len(text) :] if self.running_ or isinstance(text, Beginning) else kept
 
@@ -180,10 +216,6 @@ class TextCodec(Codec):
         if not isinstance(prefix, str):
             raise UsageError("For text, give how it begins: given={'prefix': 'To be'} (--given prefix='To be').")
         return [Beginning(prefix)] * n
-
-
-def _points(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
 def _where(at: int, lengths: np.ndarray | None) -> str:
