@@ -78,7 +78,8 @@ def main() -> None:
          "target": "-", "met": None, "peer": "test names that training holds", "peer_value": 1 - len(new) / HELD, "n": 1000},
     ]  # fmt: skip
     note = f"width {args.width}, depth {args.depth}, batch {args.batch}, lr {args.lr}, dropout {args.dropout}, {args.optimizer}; "
-    record("names", rows, seed=SEED, seconds=clock.seconds, note=note + f"{args.steps} steps, {fitted:.0f} processor-seconds to fit")
+    note += f"{args.steps} steps, {fitted:.0f} processor-seconds to fit"
+    record("names", rows, seed=SEED, seconds=clock.seconds, note=note)
 
 
 if __name__ == "__main__":
