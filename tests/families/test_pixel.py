@@ -194,4 +194,4 @@ def test_what_cannot_work_is_told_in_one_sentence(wrong):
         PixelCNN(**wrong).fit(_copies(20, 0))
     if "variant" in wrong:
         with pytest.raises(UsageError, match="rows"):
-            PixelRNN(**{"rows": "column"}).fit(_copies(20, 0))
+            PixelRNN(rows="column").fit(_copies(20, 0))

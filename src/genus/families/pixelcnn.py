@@ -37,8 +37,8 @@ class PixelCNN(Recipe, Density, Partial, Conditional):
     Parameters
     ----------
     variant: "plain", masked residual blocks; "gated", vertical and horizontal stacks; "mixture", PixelCNN++: gated residual
-    layers with skips, and logistics for few ordered levels too. width: features of a layer, depth: blocks; `size` chooses
-    when None. reach: pixels that a block's kernel sees to either side and above.
+    layers with skips, and logistics for few ordered levels too. reach: pixels that a block's kernel sees to either side and
+    above. width: features of a layer, `size` chooses when None. depth: blocks, likewise.
     temperature: logits are divided by it when drawing. particles: of `complete`.
 
     Attributes

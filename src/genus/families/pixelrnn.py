@@ -36,7 +36,7 @@ class PixelRNN(Recipe, Density, Partial, Conditional):
     Parameters
     ----------
     rows: "row", an LSTM whose state comes of the three pixels above, seeing a triangle; "diagonal", two along both
-    diagonals, seeing all pixels before. width: features and units, depth: layers; `size` chooses when None.
+    diagonals, seeing all pixels before. width: features and units, `size` chooses when None. depth: layers, likewise.
     temperature: logits are divided by it when drawing. particles: of `complete`.
 
     Attributes

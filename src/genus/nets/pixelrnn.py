@@ -52,6 +52,7 @@ class Sweep(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
+        """The gradients of inputs and weight, the path taken backwards."""
         seen, weight = ctx.saved_tensors
         lines, path, taps, reach, dtype = ctx.shape
         _, units, pixels, n = seen.shape
@@ -87,6 +88,7 @@ class Reorder(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
+        """The gradient in the former order."""
         return grads[0].index_select(1, ctx.saved_tensors[0]), None, None
 
 
