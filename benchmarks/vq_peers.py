@@ -98,7 +98,7 @@ def quantisers() -> dict[str, nn.Module]:
     return {
         "documented": VectorQuantize(**peer),
         "revived": VectorQuantize(**peer, kmeans_init=True, threshold_ema_dead_code=2),
-        "genus": Ours(gradient="rotation"),
+        "genus": Ours(gradient="rotation", decay=0.95, expire=0.1),
     }
 
 

@@ -16,7 +16,6 @@ from genus.errors import UsageError
 from genus.maths.codebook import FiniteScalar, Gradient, Quantiser, Residual, Use, use
 from genus.maths.quantise import Packed
 from genus.model import Model
-from genus.nets.decode import pick
 from genus.nets.default import CHANNELS, DEPTH, Body, Encoder, Enter, decoder_for, encoder_for, half, is_image
 from genus.nets.heads import head_for
 from genus.nets.quantised import CodeRaster, Flat, GridDecoder, GridEncoder, Quantised, Top, halved
@@ -76,8 +75,8 @@ class VQVAE(Recipe, Bound, Latent, Conditional):
     stride: int | None = None
     commitment: float = 0.25
     gradient: Gradient = "straight"
-    decay: float = 0.99
-    expire: float = 0.03
+    decay: float = 0.95
+    expire: float = 0.1
     prior: Model | None = None
     body: Body = "auto"
     temperature: float = 1.0
@@ -274,10 +273,7 @@ class VQVAE(Recipe, Bound, Latent, Conditional):
     def _sample(self, n: int, y: Tensor | None) -> Tensor:
         net = self.net_
         if self.prior is None:
-            device = self.raster_.inside.device
-            blank = torch.zeros((n, self._pictures.size), dtype=torch.int64, device=device)
-            known = None if bool(self.raster_.inside.all()) else (~self.raster_.inside).expand(n, -1)
-            pictures = self.raster_.fill(blank, known, net.moved(y), particles=1, pick=pick)
+            pictures = self.raster_.drawn(n, y)
         else:
             pictures = self.prior_._sample(n, y if self.prior_.width_y else None)
         raw = net.decoder(net.look(net.moved(net.undrawn(pictures))), net.moved(y)).float()

@@ -93,7 +93,7 @@ class Codebook(nn.Module):
     sums: Tensor
     begun: Tensor
 
-    def __init__(self, codes: int, width: int, *, decay: float = 0.99, expire: float = 0.03) -> None:
+    def __init__(self, codes: int, width: int, *, decay: float = 0.95, expire: float = 0.1) -> None:
         super().__init__()
         self.decay, self.expire = decay, expire
         self.register_buffer("table", torch.randn(codes, width) * width**-0.5)
@@ -179,7 +179,7 @@ class Residual(Quantiser):
     """
 
     def __init__(
-        self, codes: int, width: int, levels: int = 1, *, decay: float = 0.99, expire: float = 0.03,
+        self, codes: int, width: int, levels: int = 1, *, decay: float = 0.95, expire: float = 0.1,
         gradient: Gradient = "straight",
     ) -> None:  # fmt: skip
         super().__init__()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from genus.maths.codebook import Coded, Quantiser
 from genus.nets.conv import Block, Down, Up
 from genus.nets.heads import Head
-from genus.nets.pixel import Stack
+from genus.nets.pixelcnn import Stack
 from genus.nets.raster import Raster
 from genus.space import Space
 
@@ -256,6 +256,11 @@ class CodeRaster(Raster):
         x = x.view(-1, *self.shape)
         each = self.head.log_prob(self.body(self.entered(x), y), x)
         return (each * self.inside.view(self.shape)[0]).flatten(1).sum(1)
+
+    def drawn(self, n: int, y: Tensor | None) -> Tensor:
+        """n pictures, zeros where no code stands."""
+        outside = None if bool(self.inside.all()) else (~self.inside).expand(n, -1)
+        return self.complete(torch.zeros((n, *self.shape), dtype=torch.int64), outside, y)
 
 
 def _channels_last(net: nn.Module) -> None:
