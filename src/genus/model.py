@@ -51,6 +51,7 @@ class Model(BaseEstimator, ABC):
     accepts: ClassVar[tuple[str, ...]] = ()
     holds_out: ClassVar[bool] = False
     chunk: ClassVar[int] = 2048
+    reads: ClassVar[bool] = False  # a text in y as a sequence of symbols, rather than as a bag of words
 
     seed: int = 0
 
@@ -97,7 +98,7 @@ class Model(BaseEstimator, ABC):
         with dice.private(dice.derive(self.seed, "fit")):
             self.codec_ = codec_of(X, estimator=self).fit(X)
             self.space_ = self._choose(self.codec_)
-            self.condition_ = None if y is None or not self._conditional() else Condition().fit(y)
+            self.condition_ = None if y is None or not self._conditional() else Condition(self.reads).fit(y)
             x, c = self._packed(X, y, fitting=True)
             if validation is not None:
                 run.validation = self._packed(*validation)
@@ -226,6 +227,11 @@ class Model(BaseEstimator, ABC):
     def width_y(self) -> int:
         """Entries of a packed condition, 0 without one."""
         return self.condition_.width if self.condition_ is not None else 0
+
+    @property
+    def texts_y(self) -> tuple[tuple[int, int, int], ...]:
+        """(first entry, entries, symbols) of each text in a packed condition that comes as symbols, 0 behind its end."""
+        return self.condition_.sequences if self.condition_ is not None else ()
 
     @classmethod
     def _conditional(cls) -> bool:

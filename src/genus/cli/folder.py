@@ -15,6 +15,8 @@ import numpy as np
 import torch
 
 from genus import store
+from genus.data.caption import is_sentences
+from genus.data.condition import FEW, MOST
 from genus.data.load import Dataset, load
 from genus.data.schema import without
 from genus.data.split import Split, split
@@ -139,6 +141,9 @@ def divide(data: Dataset, condition: str | None) -> tuple[Any, Any]:
             raise UsageError(f"{data.name} has no column {name!r}.{nearest(name, map(str, data.X.columns))}")
     if len(names) == data.X.shape[1]:
         raise UsageError(f"--condition names every column of {data.name}: leave at least one to learn.")
+    left = [name for name in data.X.columns if name not in names]
+    if len(left) == 1 and is_sentences(list(data.X[left[0]]), FEW, MOST):
+        return list(data.X[left[0]]), data.X[names]  # texts given texts, rather than a table of one column
     return without(data.X, names), data.X[names]
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from genus.data.caption import bag, is_sentences, learn_bag, learn_sequence, sequence
 from genus.data.typed import PLAIN, form_of, level_of, numbers, plain
 from genus.errors import DataError, UsageError, nearest
 
@@ -20,16 +21,26 @@ KEPT = 65536
 class Condition:
     """y ⇄ a float tensor (n, width).
 
-    A column is numeric when it holds times, fractions, or more than 64 distinct whole numbers; else categorical.
+    A column is numeric when it holds times, fractions, or more than 64 distinct whole numbers; text when it holds sentences, or
+    so many different strings that they cannot be classes; else categorical. `y.attrs["kinds"] = {column: "text" or "label"}`
+    overrules that. Text is a sequence of symbols for a family that reads it, else the bag of its words.
+
+    Parameters
+    ----------
+    reads: whether the family reads sequences of symbols.
 
     Attributes
     ----------
     names_: the columns. levels_: {column: its categories}. centre_: {column: (mean, scale)} of numeric ones.
     forms_: {column: how to read it}. rows_, counts_: the packed conditions of training and how often each
-    occurred, to draw from. bare_: entries of a condition that came packed, else 0.
+    occurred, to draw from. bare_: entries of a condition that came packed, else 0. texts_: {column: how its text is packed}.
     """
 
     bare_: int = 0
+
+    def __init__(self, reads: bool = False) -> None:
+        self.reads_ = reads
+        self.texts_: dict[str, dict[str, Any]] = {}
 
     def fit(self, y: Any) -> Self:
         if isinstance(y, Tensor):  # packed already, by the family this one is a part of
@@ -41,6 +52,8 @@ class Condition:
         self.levels_: dict[str, list[Any]] = {}
         self.centre_: dict[str, tuple[float, float]] = {}
         self.forms_: dict[str, dict[str, Any]] = {}
+        self.texts_ = {}
+        self.kinds_ = dict(getattr(y, "attrs", {}).get("kinds") or {})
         for position, name in enumerate(self.names_):
             self._learn(name, frame.iloc[:, position])
         self._keep(self.pack(y, len(frame)))
@@ -55,7 +68,11 @@ class Condition:
         if not len(column):
             raise DataError(f"The condition {name!r} is empty: give one value an item.")
         _whole(name, column)
-        kind = _kind(column)
+        kind = self.kinds_.get(name) or _kind(column)
+        if kind == "text":
+            texts = [str(v) for v in column]
+            self.texts_[name] = learn_sequence(texts, name) if self.reads_ else learn_bag(texts, name)
+            return
         if kind == "label":
             levels = [plain(v) for v in column.unique()]
             wrong = [v for v in levels if not isinstance(v, PLAIN)]
@@ -74,7 +91,20 @@ class Condition:
         """Entries of a packed condition."""
         if self.bare_:
             return self.bare_
-        return sum(len(self.levels_[name]) if name in self.levels_ else 1 for name in self.names_)
+        return sum(self._widths)
+
+    @property
+    def _widths(self) -> list[int]:
+        texts = {name: form.get("length") or len(form["words"]) for name, form in self.texts_.items()}
+        return [texts.get(name) or (len(self.levels_[name]) if name in self.levels_ else 1) for name in self.names_]
+
+    @property
+    def sequences(self) -> tuple[tuple[int, int, int], ...]:
+        """(first entry, entries, symbols with the padding) of each text that is packed as symbols."""
+        starts = [sum(self._widths[:i]) for i in range(len(self.names_))] if self.texts_ else []
+        found = zip(self.names_, starts, strict=False)
+        forms = [(start, self.texts_.get(name, {})) for name, start in found]
+        return tuple((start, form["length"], len(form["alphabet"]) + 1) for start, form in forms if "alphabet" in form)
 
     def pack(self, y: Any, n: int) -> Tensor:
         """y for n items: labels (n,), a frame (n rows), one label, or {column: value or n values}.
@@ -91,6 +121,9 @@ class Condition:
 
     def _part(self, name: str, column: Any) -> Tensor:
         _whole(name, column)
+        if name in self.texts_:
+            form = self.texts_[name]
+            return (sequence if "alphabet" in form else bag)([str(v) for v in column], form, name)
         if name in self.centre_:
             mean, scale = self.centre_[name]
             values = numbers(column.rename(name), self.forms_[name])[0].astype(np.float64)
@@ -126,10 +159,10 @@ def _kind(column: Any) -> str:
         if inferred in ("date", "datetime"):
             return "datetime"
         if inferred not in ("integer", "floating", "mixed-integer-float"):
-            return "label"
+            return "text" if is_sentences(list(column), FEW, MOST) else "label"
         column = pd.to_numeric(column)
     elif not pd.api.types.is_numeric_dtype(dtype):
-        return "label"
+        return "text" if is_sentences(list(column), FEW, MOST) else "label"
     values = column.to_numpy(dtype=np.float64)
     fractions = not np.all(np.rint(values) == values)
     return "numeric" if fractions or column.nunique() > FEW else "label"

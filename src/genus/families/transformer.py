@@ -32,6 +32,8 @@ class Transformer(Recipe, Density, Partial, Constrained, Conditional):
     each cell with a vocabulary of its own, few levels first. Over ordered levels (pixels, bins of numbers) vectors and
     logits are a free part plus a smooth one. Sampling keeps keys and values, so an entry costs one position.
 
+    A text in y is read by an encoder that every block attends to: translation, or any sequence to sequence.
+
     `complete` is exact when the known entries come first. Otherwise it draws the unknown ones in order, `particles`
     times, weighs each by the probability of the known ones and of not being missing, and keeps one draw by weight
     (sampling-importance-resampling): exact as `particles` grows.
@@ -57,6 +59,7 @@ class Transformer(Recipe, Density, Partial, Constrained, Conditional):
 
     accepts: ClassVar[tuple[str, ...]] = ("tokens", "record", "levels", "binary", "category")
     chunk: ClassVar[int] = 8192
+    reads: ClassVar[bool] = True
 
     width: int | None = None
     depth: int | None = None
@@ -123,7 +126,7 @@ class Transformer(Recipe, Density, Partial, Constrained, Conditional):
             space = Record(tuple(space.fields[i] for i in self.order_.tolist()))
         options: dict[str, Any] = {"activation": self.activation, "qk_norm": self.qk_norm, "dropout": self._dropout}
         own = self._own_net(space, self.width_y, ("begin", "read", "embed", "decoder"))
-        self.net_: Autoregression = own or autoregression(space, self.width_y, **self._shape(), **options)
+        self.net_: Autoregression = own or autoregression(space, self.width_y, texts=self.texts_y, **self._shape(), **options)
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
         x = drawn(x)

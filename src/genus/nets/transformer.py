@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -176,8 +177,8 @@ class Decoder(nn.Module):
         like = next(self.parameters())
         return Cache(like.new_zeros(len(self.blocks), 2, n, self.heads, self.length, self.width // self.heads))
 
-    def forward(self, h: Tensor, cache: Cache | None = None) -> Tensor:
-        """h (n, t, width) ↦ (n, t, width).
+    def forward(self, h: Tensor, cache: Cache | None = None, after: Callable[[int, Tensor], Tensor] | None = None) -> Tensor:
+        """h (n, t, width) ↦ (n, t, width); `after(layer, h)` acts behind every block.
 
         With a cache, h holds the positions that follow it: any number after an empty one, one at a time afterwards.
         """
@@ -185,6 +186,7 @@ class Decoder(nn.Module):
         turn = None if self.turn is None else self.turn[:, first : first + h.shape[1]]
         for layer, block in enumerate(self.blocks):
             h = block(h, turn, cache, layer)
+            h = h if after is None else after(layer, h)
         if cache:
             cache.used += h.shape[1]
         return self.norm(h)

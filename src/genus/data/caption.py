@@ -1,0 +1,94 @@
+"""Caption: a condition that is free text, as a sequence of symbols or as a bag of its words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genus.errors import DataError
+
+PAD, SYMBOLS = 0, 1  # a symbol's number is its place in the alphabet plus SYMBOLS
+WORDS = 512
+LONGEST = 512
+CLASSES = 16  # sentences up to so many different ones are labels
+SENTENCE = 3  # words of a text on average
+
+
+def is_sentences(values: Sequence[Any], few: int, most: int) -> bool:
+    """Whether strings are texts rather than labels: sentences, or so many different ones that they cannot be classes."""
+    strings = [v for v in values if isinstance(v, str)]
+    if len(strings) < len(values) or not strings:
+        return False
+    distinct = set(strings)
+    if len(distinct) > most or (len(distinct) > few and len(distinct) > len(strings) / 2):
+        return True
+    return len(distinct) > CLASSES and sum(len(s.split()) for s in distinct) >= SENTENCE * len(distinct)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, in lower case."""
+    return re.findall(r"\w+", text.lower())
+
+
+def learn_sequence(texts: list[str], name: str) -> dict[str, Any]:
+    """What packs texts as symbols: their alphabet and the longest length."""
+    alphabet = "".join(sorted(set().union(*texts)))
+    if not alphabet:
+        raise DataError(f"The condition {name!r} is empty text: give at least one character.")
+    length = max(map(len, texts))
+    if length > LONGEST:
+        raise DataError(
+            f"The condition {name!r} has {length} characters at row {_longest(texts)} (at most {LONGEST}): shorten it."
+        )
+    return {"alphabet": alphabet, "length": length}
+
+
+def sequence(texts: list[str], form: dict[str, Any], name: str) -> Tensor:
+    """Symbols of each text, padded behind, (n, length) float; raises DataError for a longer text or an unseen character."""
+    table = {c: i + SYMBOLS for i, c in enumerate(form["alphabet"])}
+    out = torch.full((len(texts), form["length"]), float(PAD))
+    for i, text in enumerate(texts):
+        if len(text) > form["length"]:
+            raise DataError(f"The condition {name!r} has {len(text)} characters at row {i}; the model reads {form['length']}.")
+        strange = [c for c in text if c not in table]
+        if strange:
+            raise DataError(
+                f"The condition {name!r} has {strange[0]!r} at row {i}, which did not occur in training: take it out."
+            )
+        if not text:
+            raise DataError(f"The condition {name!r} is empty at row {i}: give a text.")
+        out[i, : len(text)] = torch.tensor([float(table[c]) for c in text])
+    return out
+
+
+def learn_bag(texts: list[str], name: str) -> dict[str, Any]:
+    """What packs texts as bags: their most frequent words; raises DataError where few words come back."""
+    distinct = set(texts)
+    if sum(len(text.split()) for text in distinct) < SENTENCE * len(distinct):
+        raise DataError(
+            f"The condition {name!r} has {len(distinct)} values of fewer than {SENTENCE} words: is it an identifier? "
+            "Families that read a text letter by letter (transformer) take it."
+        )
+    counts = Counter(word for text in texts for word in set(words_of(text)))
+    return {"words": sorted(word for word, _ in counts.most_common(WORDS))}
+
+
+def bag(texts: list[str], form: dict[str, Any], name: str) -> Tensor:
+    """Which of the known words each text holds, (n, words) float; raises DataError for a text that holds none of them."""
+    place = {word: i for i, word in enumerate(form["words"])}
+    out = torch.zeros(len(texts), len(place))
+    for i, text in enumerate(texts):
+        known = [place[word] for word in words_of(text) if word in place]
+        if not known:
+            raise DataError(f"The condition {name!r} holds no word of the training at row {i} ({text[:40]!r}): say it otherwise.")
+        out[i, known] = 1.0
+    return out
+
+
+def _longest(texts: list[str]) -> int:
+    return max(range(len(texts)), key=lambda i: len(texts[i]))
