@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from genus.maths.particles import fill
 from genus.maths.within import All, Banned, Within
 from genus.nets.autoregression import Autoregression
-from genus.nets.decode import kept, pick
+from genus.nets.decode import discouraged, kept, pick
 
 
 class Ancestral:
@@ -19,8 +20,8 @@ class Ancestral:
     Parameters
     ----------
     net: gives the conditionals. x: (n, length), entries known or still to be drawn. y: the condition.
-    temperature, top_k, top_p: of each draw. end: the symbol that closes an item, or None.
-    banned: (length, levels), −∞ at levels never to be drawn, or None.
+    temperature, top_k, top_p, min_p: of each draw. penalty: of levels drawn before, 1 for none. end: the symbol that
+    closes an item, or None. banned: (length, levels), −∞ at levels never to be drawn, or None.
 
     Where x is longer than the net, the net starts anew on the latter half of its window whenever that is full, so
     that a drawn entry always sees between half a window and a whole one, in positions it was trained on.
@@ -28,10 +29,12 @@ class Ancestral:
 
     def __init__(
         self, net: Autoregression, x: Tensor, y: Tensor | None, *, temperature: float = 1.0, top_k: int | None = None,
-        top_p: float | None = None, end: int | None = None, banned: Tensor | None = None,
+        top_p: float | None = None, min_p: float | None = None, penalty: float = 1.0, end: int | None = None,
+        banned: Tensor | None = None,
     ) -> None:  # fmt: skip
         self.net, self.x, self.y = net, x, y
-        self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
+        self.temperature, self.penalty = temperature, penalty
+        self.kept = partial(kept, top_k=top_k, top_p=top_p, min_p=min_p)
         self.end, self.banned = end, banned
         self.place, self.offset = net.begin(len(x)), 0
         self.done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
@@ -42,7 +45,10 @@ class Ancestral:
         if i - self.offset >= length:
             self.offset = i - length // 2
             self.place = self.net.begin(len(self.x))
-        logits = self.net.read(self.place, self.x[:, self.offset :], i - self.offset + 1, self.y) / self.temperature
+        logits = self.net.read(self.place, self.x[:, self.offset :], i - self.offset + 1, self.y)
+        if self.penalty != 1:
+            logits = discouraged(logits, self.x[:, self.offset : i], self.penalty)
+        logits = logits / self.temperature
         if self.end is None or not bool(self.done.any()):
             return logits
         closed = torch.full_like(logits, -torch.inf)
@@ -58,15 +64,23 @@ class Ancestral:
 
     def run(self, start: int, stop: int) -> Tensor:
         """Draw entries start … stop − 1; returns x."""
-        for i in range(start, stop):
-            logits = self.logits(i)
-            if self.banned is not None:
-                logits = logits + self.banned[i]
-            self.put(i, pick(kept(logits, self.top_k, self.top_p)))
-            if self.end is not None and bool(self.done.all()):
-                self.x[:, i + 1 :] = self.end
-                break
+        for _ in self.steps(start, stop):
+            pass
         return self.x
+
+    def steps(self, start: int, stop: int) -> Iterator[Tensor]:
+        """The same, giving each entry (n,) as it is drawn; entries after the last one given are the end symbol."""
+        for i in range(start, stop):
+            if self.end is not None and bool(self.done.all()):
+                self.x[:, i:] = self.end
+                return
+            self.put(i, pick(self.kept(self.allowed(i))))
+            yield self.x[:, i]
+
+    def allowed(self, step: int) -> Tensor:
+        """The logits of entry `step` with −∞ at what is never to be drawn."""
+        logits = self.logits(step)
+        return logits if self.banned is None else logits + self.banned[step]
 
     def keep(self, index: Tensor) -> None:
         """Go on with the items at `index`, which may repeat."""
@@ -76,9 +90,11 @@ class Ancestral:
     def fill(self, start: int, stop: int, particles: int, known: Tensor | None = None, within: Within | None = None) -> Tensor:
         """Draw entries start … stop − 1 given the known ones and within a restriction, see `particles.fill`; log-weights (n,)."""
         parts = [part for part in (within, self._never, self._open(known)) if part is not None]
-        pick_kept = partial(_picked, self.top_k, self.top_p)
         whole = All(parts) if parts else None
-        return fill(self, range(stop), within=whole, known=known, particles=particles, pick=pick_kept, start=start)[1]
+        return fill(self, range(stop), within=whole, known=known, particles=particles, pick=self._pick, start=start)[1]
+
+    def _pick(self, logits: Tensor) -> Tensor:
+        return pick(self.kept(logits))
 
     @property
     def _never(self) -> Banned | None:
@@ -88,10 +104,6 @@ class Ancestral:
         if self.end is None or known is None:
             return None
         return _Open(self.end, _last(known & (self.x != self.end)))
-
-
-def _picked(top_k: int | None, top_p: float | None, logits: Tensor) -> Tensor:
-    return pick(kept(logits, top_k, top_p))
 
 
 class _Open(Within):

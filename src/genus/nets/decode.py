@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 
-def kept(logits: Tensor, top_k: int | None = None, top_p: float | None = None) -> Tensor:
-    """Logits with −∞ outside the `top_k` largest, and outside the fewest whose probability reaches `top_p`.
+def kept(logits: Tensor, top_k: int | None = None, top_p: float | None = None, min_p: float | None = None) -> Tensor:
+    """Logits with −∞ outside the `top_k` largest, the fewest whose mass reaches `top_p`, and those of `min_p` × the largest.
 
-    Nucleus sampling: Holtzman et al. 2020, https://arxiv.org/abs/1904.09751
+    Each cut sees what the one before it left.
+
+    References: Holtzman et al. 2020, The curious case of neural text degeneration, https://arxiv.org/abs/1904.09751 (top_p);
+    Nguyen et al. 2024, Turning up the heat: min-p sampling, https://arxiv.org/abs/2407.01082
     """
     if top_k and top_k < logits.shape[-1]:
         logits = logits.masked_fill(logits < logits.topk(top_k).values[..., -1:], -torch.inf)
@@ -18,7 +23,18 @@ def kept(logits: Tensor, top_k: int | None = None, top_p: float | None = None) -
         mass = ranked.softmax(-1)
         ranked = ranked.masked_fill(mass.cumsum(-1) - mass >= top_p, -torch.inf)
         logits = torch.full_like(logits, -torch.inf).scatter(-1, order, ranked)
+    if min_p:
+        logits = logits.masked_fill(logits < logits.amax(-1, keepdim=True) + math.log(min_p), -torch.inf)
     return logits
+
+
+def discouraged(logits: Tensor, before: Tensor, penalty: float) -> Tensor:
+    """Logits (n, levels), of the levels in `before` (n, t) divided by `penalty` where positive and multiplied by it elsewhere.
+
+    Reference: Keskar et al. 2019, CTRL, https://arxiv.org/abs/1909.05858
+    """
+    seen = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, before, True)
+    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
 def pick(logits: Tensor) -> Tensor:
