@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genus.capability import Conditional, Constrained, Density, Partial
+from genus.capability import Conditional, Constrained, Partial, Sequential
 from genus.errors import UsageError
 from genus.maths.quantise import Packed, drawn
 from genus.maths.within import Within
 from genus.nets.ancestral import Ancestral
 from genus.nets.autoregression import Autoregression, autoregression
+from genus.nets.beam import beam
 from genus.space import Record
 from genus.train.descend import descend
 from genus.train.recipe import Recipe
@@ -25,7 +26,7 @@ POSITIONS = 2**16  # read in one pass at most, so that caches and logits stay wi
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Transformer(Recipe, Density, Partial, Constrained, Conditional):
+class Transformer(Recipe, Sequential, Partial, Constrained, Conditional):
     """A causal transformer over an item's entries: log p(x | y) = Σᵢ log p(xᵢ | x₁ … xᵢ₋₁, y), exactly.
 
     Text is read symbol by symbol, up to the first end symbol; an image in raster order; a table's row cell by cell,
@@ -44,7 +45,9 @@ class Transformer(Recipe, Density, Partial, Constrained, Conditional):
     activation: of the blocks. qk_norm: normalise queries and keys.
     order: of a record's cells; "few" takes cells of few levels first, "given" as they come.
     steps, batch, lr, dropout: as in every recipe; the Space chooses when None.
-    temperature: logits are divided by it when drawing. top_k, top_p: draw among the likeliest only.
+    temperature: logits are divided by it when drawing. top_k, top_p, min_p: draw among the likeliest only. penalty: of
+    levels an item holds already, above 1 against repetition. beams: take the likeliest item that a beam search of so many
+    open ends finds, instead of drawing; None draws.
     length: of a sampled running text; None the window's. particles: of `complete`, and of `sample` given ranges or sets.
 
     Attributes
@@ -74,6 +77,9 @@ class Transformer(Recipe, Density, Partial, Constrained, Conditional):
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
+    min_p: float | None = None
+    penalty: float = 1.0
+    beams: int | None = None
     length: int | None = None
     particles: int = 16
 
@@ -84,7 +90,11 @@ class Transformer(Recipe, Density, Partial, Constrained, Conditional):
             raise UsageError(f"temperature is {self.temperature}, but must be above 0; top_k=1 always takes the likeliest.")
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise UsageError(f"top_p is {self.top_p}, but a share of the probability lies in (0, 1].")
-        for name in ("top_k", "length", "width", "depth", "heads"):
+        if self.min_p is not None and not 0 <= self.min_p < 1:
+            raise UsageError(f"min_p is {self.min_p}, but a share of the largest probability lies in [0, 1).")
+        if not self.penalty > 0:
+            raise UsageError(f"penalty is {self.penalty}, but must be above 0; 1 is none, 1.2 discourages repetition.")
+        for name in ("top_k", "beams", "length", "width", "depth", "heads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}, but must be 1 or more, or None.")
@@ -154,7 +164,7 @@ class Transformer(Recipe, Density, Partial, Constrained, Conditional):
 
     def _sample(self, n: int, y: Tensor | None) -> Tensor:
         x = torch.zeros((n, self._stop), dtype=torch.int64)
-        out = [self._ancestral(a, b).run(0, a.shape[1]) for a, b in self._pieces(x, y)]
+        out = [self._drawn(self._ancestral(a, b), 0) for a, b in self._pieces(x, y, self.beams or 1)]
         return self._restored(torch.cat(out) if out else x)
 
     def _complete(self, x: Tensor, known: Tensor, y: Tensor | None) -> Tensor:
@@ -176,6 +186,12 @@ class Transformer(Recipe, Density, Partial, Constrained, Conditional):
             x.append(items.x)
             start += len(a)
         return self._restored(torch.cat(x)), torch.cat(weights)
+
+    def _unfold(self, n: int, y: Tensor | None) -> tuple[Ancestral, list[int]]:
+        device = self.net_.decoder.norm.weight.device
+        x = torch.zeros((n, self.space_.size), dtype=torch.int64, device=device)
+        items = Ancestral(self.net_, x, None if y is None else y.to(device), end=getattr(self.space_, "end", None))
+        return items, self.order_.tolist()
 
     # -- the order of entries -----------------------------------------------------------------------------
 
@@ -213,8 +229,14 @@ class Transformer(Recipe, Density, Partial, Constrained, Conditional):
     def _ancestral(self, x: Tensor, y: Tensor | None, banned: Tensor | None = None) -> Ancestral:
         end = getattr(self.space_, "end", None)
         return Ancestral(
-            self.net_, x, y, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p, end=end, banned=banned
-        )
+            self.net_, x, y, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p, min_p=self.min_p,
+            penalty=self.penalty, end=end, banned=banned,
+        )  # fmt: skip
+
+    def _drawn(self, items: Ancestral, start: int) -> Tensor:
+        """The items with their entries from `start` on drawn, or by the beam if there are beams."""
+        stop = items.x.shape[1]
+        return beam(items, start, stop, self.beams)[0] if self.beams else items.run(start, stop)
 
     @property
     def _stop(self) -> int:
@@ -238,7 +260,7 @@ class Transformer(Recipe, Density, Partial, Constrained, Conditional):
             items.done = (x[:, :first] == items.end).any(1)
         if last > first:
             items.fill(first, last, self.particles, F.pad(known, (0, stop - x.shape[1])))
-        return items.run(max(first, last), stop)
+        return self._drawn(items, max(first, last))
 
     def _banned(self, stop: int, device: torch.device) -> Tensor | None:
         """−∞ at each cell's missing level, (entries, levels)."""
