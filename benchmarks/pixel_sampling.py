@@ -30,6 +30,7 @@ NETS = {
 TIMED = 20
 
 
+@torch.inference_mode()
 def remembered(net: Raster, batch: int, seed: int) -> tuple[torch.Tensor, float]:
     """(images drawn with memory, processor seconds an image)."""
     torch.manual_seed(seed)
@@ -38,6 +39,7 @@ def remembered(net: Raster, batch: int, seed: int) -> tuple[torch.Tensor, float]
     return x, (time.process_time() - start) / batch
 
 
+@torch.inference_mode()
 def naive_seconds(net: Raster, batch: int) -> float:
     """Processor seconds an image of the naive loop."""
     steps = range(0, 784, 784 // TIMED)
@@ -52,6 +54,7 @@ def _draw(items: Naive, steps: range) -> torch.Tensor:
     return items.x
 
 
+@torch.inference_mode()
 def agrees(net: Raster, seed: int) -> float:
     """The share of one image's pixels that both ways draw alike."""
     torch.manual_seed(seed)
@@ -61,7 +64,6 @@ def agrees(net: Raster, seed: int) -> float:
 
 def main() -> None:
     torch.set_num_threads(1)
-    torch.set_grad_enabled(False)
     clock, rows = Clock(), []
     for name, make in NETS.items():
         torch.manual_seed(0)

@@ -85,38 +85,50 @@ class Masked(nn.Module):
     def begin(self, memory: Memory, n: int, width: int) -> None:
         """Nothing has been seen of n items."""
         weight = self.conv.weight
-        memory.kept[self] = weight.new_zeros(n, width + 2 * self.side, weight.shape[1], self.rows + 1)
+        memory.kept[self] = weight.new_zeros(n, width + 2 * self.side, weight.shape[1])
+        memory.kept[self, "rows"] = weight.new_zeros(n, weight.shape[1], self.rows, width + 2 * self.side)
         memory.fixed[self] = weight[:, :, -1, : self.side + self.own].transpose(1, 2).flatten(1).T.contiguous()
 
     def last(self, memory: Memory) -> Tensor:
         """The inputs (n, inputs, width) of the row that was put last."""
-        return memory.kept[self][:, self.side : -self.side or None, :, -1].transpose(1, 2)
+        return memory.kept[self][:, self.side : -self.side or None].transpose(1, 2)
 
     def row(self, memory: Memory) -> Tensor:
         """Begin a row; what the rows above give to each of its pixels, (n, outputs, width or 1)."""
-        seen = memory.kept[self]
-        seen = memory.kept[self] = torch.cat([seen[..., 1:], torch.zeros_like(seen[..., :1])], 3)
+        kept, bias = memory.kept, self.conv.bias
+        assert bias is not None
+        last = kept[self]
+        kept[self] = torch.zeros_like(last)
         if not self.rows:
-            bias = self.conv.bias
-            assert bias is not None
-            return bias.expand(len(seen), len(bias))[:, :, None]
-        above = seen[..., :-1].permute(0, 2, 3, 1)
-        return F.conv2d(above, self.conv.weight[:, :, :-1], self.conv.bias)[:, :, 0]
+            return bias.expand(len(last), len(bias))[:, :, None]
+        rows = kept[self, "rows"] = torch.cat([kept[self, "rows"][:, :, 1:], last.transpose(1, 2)[:, :, None]], 2)
+        return F.conv2d(rows, self.conv.weight[:, :, :-1], bias)[:, :, 0]
 
     def put(self, memory: Memory, value: Tensor) -> None:
         """Set the inputs (n, inputs) of the pixel."""
-        memory.kept[self][:, self.side + memory.j, :, -1] = value
+        memory.kept[self][:, self.side + memory.j] = value
 
     def pixel(self, memory: Memory, above: Tensor) -> Tensor:
         """The outputs (n, outputs) of the pixel, of which the rows above gave `above`."""
-        j = memory.j
-        window = memory.kept[self][:, j : j + self.side + self.own, :, -1].flatten(1)
+        window = memory.kept[self].narrow(1, memory.j, self.side + self.own).flatten(1)
         return torch.addmm(above, window, memory.fixed[self])
 
 
-def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1×1 convolution of one pixel (n, inputs)."""
-    return F.linear(x, conv.weight.flatten(1), conv.bias)
+class Pointwise(nn.Conv2d):
+    """A 1×1 convolution, of all pixels or of one."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1)
+
+    def begin(self, memory: Memory) -> None:
+        """Lay the weights out for one pixel."""
+        assert self.bias is not None
+        memory.fixed[self], memory.fixed[self, "bias"] = self.weight.flatten(1).T.contiguous(), self.bias
+
+    def pixel(self, memory: Memory, x: Tensor) -> Tensor:
+        """The outputs (n, outputs) of a pixel's inputs (n, inputs)."""
+        fixed = memory.fixed
+        return torch.addmm(fixed[self, "bias"], x, fixed[self])
 
 
 class Told(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genus.nets.pixel import Body, Masked, Memory, Rows, Told, keep_row, lay_channels_last, pointwise
+from genus.nets.pixel import Body, Masked, Memory, Pointwise, Rows, Told, keep_row, lay_channels_last
 
 
 def gate(x: Tensor) -> Tensor:
@@ -51,8 +51,9 @@ class Plain(Block):
     def __init__(self, width: int, condition: int, side: int, dropout: float) -> None:
         super().__init__(dropout)
         half = max(1, width // 2)
-        self.enter, self.leave = nn.Conv2d(width, half, 1), nn.Conv2d(half, width, 1)
+        self.enter, self.leave = Pointwise(width, half), Pointwise(half, width)
         self.masked, self.told = Masked(half, half, side, side, True), Told(condition, half)
+        self.parts = self.enter, self.masked, self.leave
 
     def forward(self, v: Tensor, h: Tensor, y: Tensor | None, skip: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
         inner = F.relu(self.enter(F.relu(h)))
@@ -60,14 +61,18 @@ class Plain(Block):
 
     def begin(self, memory: Memory, n: int, width: int) -> None:
         self.masked.begin(memory, n, width)
+        self.enter.begin(memory)
+        self.leave.begin(memory)
 
     def row(self, memory: Memory, v: Tensor, y: Tensor | None, skip: Tensor | None) -> Tensor:
         keep_row(memory, self, self.told(self.masked.row(memory), y), v.shape[2])
         return v
 
     def pixel(self, memory: Memory, h: Tensor, skip: Tensor | None) -> Tensor:
-        self.masked.put(memory, pointwise(self.enter, h.relu()).relu_())
-        return h + pointwise(self.leave, self.masked.pixel(memory, memory.kept[self][:, memory.j]).relu_())
+        enter, masked, leave = self.parts
+        masked.put(memory, enter.pixel(memory, h.relu()).relu_())
+        inner = masked.pixel(memory, memory.kept[self].select(1, memory.j)).relu_()
+        return leave.pixel(memory, inner).add_(h)
 
 
 class Gated(Block):
@@ -82,8 +87,9 @@ class Gated(Block):
         super().__init__(dropout)
         self.rows = Rows(width, 2 * width, side + 1, 2 * side + 1)
         self.masked = Masked(width, 2 * width, 0, side, True)
-        self.link, self.leave = nn.Conv2d(2 * width, 2 * width, 1), nn.Conv2d(width, width, 1)
+        self.link, self.leave = Pointwise(2 * width, 2 * width), Pointwise(width, width)
         self.told_v, self.told_h = Told(condition, 2 * width), Told(condition, 2 * width)
+        self.parts = self.masked, self.leave
 
     def forward(self, v: Tensor, h: Tensor, y: Tensor | None, skip: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
         above = self.rows(v)
@@ -93,6 +99,7 @@ class Gated(Block):
     def begin(self, memory: Memory, n: int, width: int) -> None:
         self.rows.begin(memory, n, width)
         self.masked.begin(memory, n, width)
+        self.leave.begin(memory)
 
     def row(self, memory: Memory, v: Tensor, y: Tensor | None, skip: Tensor | None) -> Tensor:
         above = self.rows.row(memory, v)
@@ -101,8 +108,9 @@ class Gated(Block):
         return v + gate(self.told_v(above, y))
 
     def pixel(self, memory: Memory, h: Tensor, skip: Tensor | None) -> Tensor:
-        self.masked.put(memory, h)
-        return h + pointwise(self.leave, gate(self.masked.pixel(memory, memory.kept[self][:, memory.j])))
+        masked, leave = self.parts
+        masked.put(memory, h)
+        return leave.pixel(memory, gate(masked.pixel(memory, memory.kept[self].select(1, memory.j)))).add_(h)
 
 
 def both_signs(x: Tensor) -> Tensor:
@@ -125,9 +133,10 @@ class Residual(Block):
         self.rows, self.rows2 = Rows(2 * width, width, *kernel), Rows(2 * width, 2 * width, *kernel)
         self.masked = Masked(2 * width, width, side, side, True)
         self.masked2 = Masked(2 * width, 2 * width, side, side, True)
-        self.link_v = nn.Conv2d(2 * width, width, 1) if skips else None
-        self.link_h = nn.Conv2d(2 * width * (1 + skips), width, 1)
+        self.link_v = Pointwise(2 * width, width) if skips else None
+        self.link_h = Pointwise(2 * width * (1 + skips), width)
         self.told_v, self.told_h = Told(condition, 2 * width), Told(condition, 2 * width)
+        self.parts = self.masked, self.masked2, self.link_h
 
     def forward(self, v: Tensor, h: Tensor, y: Tensor | None, skip: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
         inner = self.rows(both_signs(v))
@@ -141,6 +150,7 @@ class Residual(Block):
     def begin(self, memory: Memory, n: int, width: int) -> None:
         for part in (self.rows, self.rows2, self.masked, self.masked2):
             part.begin(memory, n, width)
+        self.link_h.begin(memory)
 
     def row(self, memory: Memory, v: Tensor, y: Tensor | None, skip: Tensor | None) -> Tensor:
         inner = self.rows.row(memory, both_signs(v))
@@ -154,11 +164,13 @@ class Residual(Block):
 
     def pixel(self, memory: Memory, h: Tensor, skip: Tensor | None) -> Tensor:
         kept, j = memory.kept, memory.j
-        self.masked.put(memory, both_signs(h))
-        side = kept[self, "v"][:, j] if skip is None or not self.skips else torch.cat([kept[self, "v"][:, j], skip], 1)
-        inner = self.masked.pixel(memory, kept[self, 1][:, j]) + pointwise(self.link_h, both_signs(side))
-        self.masked2.put(memory, both_signs(inner))
-        return h + F.glu(self.masked2.pixel(memory, kept[self, 2][:, j]), 1)
+        masked, masked2, link = self.parts
+        masked.put(memory, both_signs(h))
+        v = kept[self, "v"].select(1, j)
+        side = v if skip is None or not self.skips else torch.cat([v, skip], 1)
+        inner = masked.pixel(memory, kept[self, 1].select(1, j)).add_(link.pixel(memory, both_signs(side)))
+        masked2.put(memory, both_signs(inner))
+        return F.glu(masked2.pixel(memory, kept[self, 2].select(1, j)), 1).add_(h)
 
 
 BLOCKS = {"plain": Plain, "gated": Gated, "mixture": Residual}
@@ -184,9 +196,9 @@ class Stack(Body):
         self.masked = Masked(channels, width, 3 if plain else 0, 3, False)
         self.place = nn.Parameter(torch.zeros(2, width, *sides))
         skips = [variant == "mixture" and i >= (depth + 1) // 2 for i in range(depth)]
-        more = [{"skips": True} if skip else {} for skip in skips]
-        self.blocks = nn.ModuleList(BLOCKS[variant](width, condition, side, dropout, **m) for m in more)
-        self.skips = skips
+        blocks = [BLOCKS[variant](width, condition, side, dropout, **({"skips": True} if skip else {})) for skip in skips]
+        self.blocks = nn.ModuleList(blocks)
+        self.layers = tuple(zip(blocks, skips, strict=True))  # and whether each looks at an earlier one
         lay_channels_last(self)
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
@@ -194,7 +206,7 @@ class Stack(Body):
         h = h + self.place[0].to(h.dtype)
         v = h if self.rows is None else self.rows(x) + self.place[1].to(h.dtype)
         behind: list[tuple[Tensor, Tensor]] = []
-        for block, skips in self._pairs():
+        for block, skips in self.layers:
             if not skips:
                 behind.append((v, h))
             v, h = block(v, h, y, behind.pop() if skips else None)
@@ -202,7 +214,7 @@ class Stack(Body):
 
     def begin(self, n: int) -> Memory:
         memory = Memory()
-        for part in (self.rows, self.masked, *(block for block, _ in self._pairs())):
+        for part in (self.rows, self.masked, *(block for block, _ in self.layers)):
             if part is not None:
                 part.begin(memory, n, self.columns)
         return memory
@@ -212,15 +224,15 @@ class Stack(Body):
         keep_row(memory, self, self.masked.row(memory) + self.place[0, :, memory.i], self.columns)
         v = new if self.rows is None else self.rows.row(memory, new) + self.place[1, :, memory.i]
         behind: list[Tensor] = []
-        for block, skips in self._pairs():
+        for block, skips in self.layers:
             if not skips:
                 behind.append(v)
             v = block.row(memory, v, y, behind.pop() if skips else None)
 
     def pixel(self, memory: Memory) -> Tensor:
-        h = self.masked.pixel(memory, memory.kept[self][:, memory.j])
+        h = self.masked.pixel(memory, memory.kept[self].select(1, memory.j))
         behind: list[Tensor] = []
-        for block, skips in self._pairs():
+        for block, skips in self.layers:
             if not skips:
                 behind.append(h)
             h = block.pixel(memory, h, behind.pop() if skips else None)
@@ -228,7 +240,3 @@ class Stack(Body):
 
     def put(self, memory: Memory, value: Tensor) -> None:
         self.masked.put(memory, value)
-
-    def _pairs(self) -> list[tuple[Block, bool]]:
-        """The blocks, and whether each looks at an earlier one."""
-        return [(block, skips) for block, skips in zip(self.blocks, self.skips, strict=True) if isinstance(block, Block)]

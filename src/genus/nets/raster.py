@@ -69,9 +69,10 @@ class Raster(nn.Module):
         device = next(self.parameters()).device
         flat, y = x.flatten(1).long().to(device, copy=True), None if y is None else y.to(device)
         held = None if known is None else known.flatten(1).to(device)
-        items = (Drawing if cached else Naive)(self, flat, y)
-        found, _ = fill(items, self.order(), known=held, particles=particles, pick=lambda logits: race(logits / temperature))
-        return found.to(x.dtype).view(x.shape)
+        with torch.inference_mode():
+            items = (Drawing if cached else Naive)(self, flat, y)
+            found, _ = fill(items, self.order(), known=held, particles=particles, pick=lambda logits: race(logits / temperature))
+        return found.to(x.dtype, copy=True).view(x.shape)
 
 
 class Naive:
