@@ -5,7 +5,8 @@ import torch
 
 from genus.maths.bijection import ActNorm, Autoregressive, Chain, Coupling, Flatten, Inverse, Logit, Mix, Multiscale, Permute, Squeeze
 from genus.maths.spline import Affine, Shift, Spline
-from genus.nets.autoregressive import MaskedTeller
+from genus.nets.autoregressive import masked_teller
+from genus.nets.perceptron import Perceptron
 from genus.nets.coupling import ImageTeller, VectorTeller
 
 
@@ -14,6 +15,9 @@ def stirred(bijection):
     with torch.no_grad():
         for p in bijection.parameters():
             p.add_(0.2 * torch.randn_like(p))
+        for module in bijection.modules():
+            if isinstance(module, Perceptron):
+                module.forbid()
     return bijection.double()
 
 
@@ -29,7 +33,7 @@ def channels(transform):
 
 def masked(transform, rank, condition=0):
     rank = torch.tensor(rank)
-    net = MaskedTeller(rank, transform.parameters, width=16, depth=1, condition=condition)
+    net = masked_teller(rank, transform.parameters, width=16, depth=1, condition=condition)
     return Autoregressive(rank, net, transform)
 
 
@@ -158,3 +162,27 @@ def test_what_an_entry_is_told_depends_on_the_entries_before_it_alone():
     )
     heard = jacobian.unflatten(0, (2, 3)).abs().sum(0) > 0
     assert torch.equal(heard, rank[:, None] > rank)
+
+
+def test_the_gradient_of_a_perceptron_is_its_finite_difference():
+    torch.manual_seed(0)
+    net = stirred(Perceptron(3, 4, width=6, depth=2, condition=2))
+    x, y = (torch.randn(5, k, dtype=torch.float64, requires_grad=True) for k in (3, 2))
+
+    def run(x, y, *weights):
+        return torch.func.functional_call(net, dict(zip(names, weights, strict=True)), (x, y))
+
+    names, weights = zip(*net.named_parameters(), strict=True)
+    assert torch.autograd.gradcheck(run, (x, y, *weights))
+
+
+def test_what_a_mask_forbids_stays_forbidden_in_training():
+    torch.manual_seed(0)
+    net = masked_teller(torch.arange(4), 2, width=12, depth=1)
+    optimiser = torch.optim.AdamW(net.parameters(), 0.05)
+    for _ in range(5):
+        (net(torch.randn(20, 4)) - 1).square().mean().backward()
+        optimiser.step()
+    jacobian = torch.autograd.functional.jacobian(lambda x: net(x[None])[0], torch.randn(4)).unflatten(0, (2, 4))
+    assert jacobian.abs().max() > 1e-4
+    assert jacobian.triu().abs().max() == 0

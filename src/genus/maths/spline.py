@@ -53,17 +53,35 @@ class Affine:
     limit: float = 3.0
     parameters: int = 2
 
-    def _parts(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        raw, shift = parameters.unbind(0)
-        return self.limit * torch.tanh(raw / self.limit), shift
-
     def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        log_scale, shift = self._parts(parameters)
-        return torch.addcmul(shift, x, log_scale.exp()), log_scale
+        return _Affine.apply(x, parameters, self.limit)  # pyright: ignore[reportReturnType]
 
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        log_scale, shift = self._parts(parameters)
+        raw, shift = parameters.unbind(0)
+        log_scale = self.limit * torch.tanh(raw / self.limit)
         return (z - shift) * torch.exp(-log_scale), -log_scale
+
+
+class _Affine(torch.autograd.Function):
+    """x, (raw, t) ↦ (x e^s + t, s), s = limit tanh(raw / limit), with its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, parameters: Tensor, limit: float) -> tuple[Tensor, Tensor]:
+        soft = torch.tanh(parameters[0] / limit)
+        log_scale = soft * limit
+        scale = log_scale.exp()
+        ctx.save_for_backward(x, soft, scale)
+        return torch.addcmul(parameters[1], x, scale), log_scale
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, soft, scale = ctx.saved_tensors
+        for_z, for_log = grads
+        gx = for_z * scale
+        found = for_z.new_empty((2, *for_z.shape))
+        found[1] = for_z
+        torch.mul(torch.addcmul(for_log, gx, x), 1 - soft * soft, out=found[0])
+        return gx, found, None
 
 
 @dataclass(frozen=True)
