@@ -131,6 +131,10 @@ def fit(
         Path | None,
         typer.Option(help="What a table's columns are: JSON, as `genus data DATA --schema` writes.", show_default=False),
     ] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(help="What texts are cut into: character, byte, bpe:SIZE, unigram:SIZE.", show_default=False),
+    ] = None,
     dp_epsilon: Annotated[
         float | None,
         typer.Option(help="Differential privacy: 1 strong, 3 usual, 10 weak; family mst, or a net.", show_default=False),
@@ -160,7 +164,7 @@ def fit(
 
     if fields_of:
         return show_family(family)
-    reading = {"kind": kind, "size": image_size, "time": time, "schema": schema}
+    reading = {"kind": kind, "size": image_size, "time": time, "schema": schema, "tokens": tokens}
     words = context.args if dp_epsilon is None else [*context.args, f"--epsilon={dp_epsilon}", f"--delta={dp_delta}"]
     if key is not None or keys is not None or is_tables(source):
         from genus.cli.relational import fit_tables
@@ -191,6 +195,10 @@ def sample(
         str | None,
         typer.Option(help='Columns whose combinations shall be equally frequent, or "column:level=share,…".', show_default=False),
     ] = None,
+    conditions: Annotated[
+        Path | None,
+        typer.Option(help="A table whose rows are conditions, one item each: sources to translate.", show_default=False),
+    ] = None,
 ) -> None:
     """Draw new items: to .csv .parquet .txt .npz .npy, .png (a grid), or DIR/ (one file an image)."""
     from genus.cli.work import sample_run
@@ -199,7 +207,7 @@ def sample(
         from genus.cli.relational import sample_tables
 
         return sample_tables(run, n, output, seed)
-    return sample_run(run, 16 if n is None else n, output, given or [], seed, temperature, balance)
+    return sample_run(run, 16 if n is None else n, output, given or [], seed, temperature, balance, conditions)
 
 
 @app.command()

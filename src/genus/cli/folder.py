@@ -20,6 +20,7 @@ from genus.data.condition import FEW, MOST
 from genus.data.load import Dataset, load
 from genus.data.schema import without
 from genus.data.split import Split, split
+from genus.data.tokens import tokenised
 from genus.errors import RunError, UsageError, nearest
 from genus.model import Model
 from genus.train.team import launched
@@ -143,7 +144,9 @@ def divide(data: Dataset, condition: str | None) -> tuple[Any, Any]:
         raise UsageError(f"--condition names every column of {data.name}: leave at least one to learn.")
     left = [name for name in data.X.columns if name not in names]
     if len(left) == 1 and is_sentences(list(data.X[left[0]]), FEW, MOST):
-        return list(data.X[left[0]]), data.X[names]  # texts given texts, rather than a table of one column
+        return tokenised(list(data.X[left[0]]), data.X.attrs.get("tokens")), data.X[
+            names
+        ]  # texts given texts, rather than a table of one column
     return without(data.X, names), data.X[names]
 
 

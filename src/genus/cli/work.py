@@ -87,9 +87,9 @@ def fit_run(
 
 def sample_run(
     path: Path, n: int, output: Path | None, given: list[str], seed: int | None, temperature: float | None,
-    balance: str | None = None,
+    balance: str | None = None, conditions: Path | None = None,
 ) -> None:  # fmt: skip
-    """Draw n items and write or show them."""
+    """Draw n items, or one for each row of `conditions`, and write or show them."""
     model = Folder(path).model()
     if temperature is not None:
         if "temperature" not in model.get_params():
@@ -100,6 +100,9 @@ def sample_run(
             raise UsageError("--balance draws its own conditions: leave --given out.")
         return _deliver(balanced_rows(model, n, balance, seed), output, default=path / "samples.png")
     y, known = _conditions(model, parse_given(given))
+    if conditions is not None:
+        y = _rows_of(model, conditions, y)
+        n = len(y)
     if n > MANY and output is not None and output.suffix in ENDINGS and model.codec_.kind == "table":
         return sample_stream(model, n, output, y, given=known or None, seed=seed)
     try:
@@ -128,6 +131,18 @@ def _conditions(model: Model, given: dict[str, Any]) -> tuple[Any, dict[str, Any
         missing = ", ".join(name for name in names if name not in asked)
         raise UsageError(f"The model is conditioned on {', '.join(names)}: give {missing} as well.")
     return asked or None, known
+
+
+def _rows_of(model: Model, path: Path, asked: Any) -> Any:
+    """The columns of a table that the model was conditioned on."""
+    names = model.condition_.names_ if model.condition_ is not None else []
+    if asked is not None or not names:
+        raise UsageError("--conditions wants a model that was fitted with --condition, and no --given of the same columns.")
+    frame = read_data(str(path), {}).X
+    lacking = [name for name in names if name not in getattr(frame, "columns", [])]
+    if lacking:
+        raise UsageError(f"{path} has no column {lacking[0]!r}: the model is conditioned on {', '.join(names)}.")
+    return frame[names]
 
 
 def _deliver(X: Any, output: Path | None, default: Path) -> None:

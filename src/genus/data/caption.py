@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genus.data.tokens import checked, learn, vocabulary
 from genus.errors import DataError
 
-PAD, SYMBOLS = 0, 1  # a symbol's number is its place in the alphabet plus SYMBOLS
+PAD, SYMBOLS = 0, 1  # a symbol is the number of its token plus SYMBOLS
 WORDS = 512
 LONGEST = 512
 CLASSES = 16  # sentences up to so many different ones are labels
@@ -35,34 +36,32 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def learn_sequence(texts: list[str], name: str) -> dict[str, Any]:
-    """What packs texts as symbols: their alphabet and the longest length."""
-    alphabet = "".join(sorted(set().union(*texts)))
-    if not alphabet:
+def learn_sequence(texts: list[str], name: str, tokens: str = "character") -> dict[str, Any]:
+    """What packs texts as symbols: what they are cut into, and the longest length."""
+    if not any(texts):
         raise DataError(f"The condition {name!r} is empty text: give at least one character.")
-    length = max(map(len, texts))
-    if length > LONGEST:
-        raise DataError(
-            f"The condition {name!r} has {length} characters at row {_longest(texts)} (at most {LONGEST}): shorten it."
-        )
-    return {"alphabet": alphabet, "length": length}
+    state = learn(tokens, texts)
+    words = vocabulary(tokens, state)
+    lengths = [len(words.encode(text)) for text in texts]
+    if max(lengths) > LONGEST:
+        i = max(range(len(texts)), key=lambda i: lengths[i])
+        raise DataError(f"The condition {name!r} has {lengths[i]} {words.unit}s at row {i} (at most {LONGEST}): shorten it.")
+    return {"tokens": tokens, "state": state, "length": max(lengths), "symbols": words.size + SYMBOLS}
 
 
 def sequence(texts: list[str], form: dict[str, Any], name: str) -> Tensor:
     """Symbols of each text, padded behind, (n, length) float; raises DataError for a longer text or an unseen character."""
-    table = {c: i + SYMBOLS for i, c in enumerate(form["alphabet"])}
+    words = vocabulary(form["tokens"], form["state"])
     out = torch.full((len(texts), form["length"]), float(PAD))
     for i, text in enumerate(texts):
-        if len(text) > form["length"]:
-            raise DataError(f"The condition {name!r} has {len(text)} characters at row {i}; the model reads {form['length']}.")
-        strange = [c for c in text if c not in table]
-        if strange:
-            raise DataError(
-                f"The condition {name!r} has {strange[0]!r} at row {i}, which did not occur in training: take it out."
-            )
         if not text:
             raise DataError(f"The condition {name!r} is empty at row {i}: give a text.")
-        out[i, : len(text)] = torch.tensor([float(table[c]) for c in text])
+        codes = checked(words.encode(text), text, lambda at, i=i: f"condition {name!r}, row {i}, position {at}")
+        if len(codes) > form["length"]:
+            raise DataError(
+                f"The condition {name!r} has {len(codes)} {words.unit}s at row {i}; the model reads {form['length']}."
+            )
+        out[i, : len(codes)] = torch.from_numpy(codes).float() + SYMBOLS
     return out
 
 
@@ -88,7 +87,3 @@ def bag(texts: list[str], form: dict[str, Any], name: str) -> Tensor:
             raise DataError(f"The condition {name!r} holds no word of the training at row {i} ({text[:40]!r}): say it otherwise.")
         out[i, known] = 1.0
     return out
-
-
-def _longest(texts: list[str]) -> int:
-    return max(range(len(texts)), key=lambda i: len(texts[i]))

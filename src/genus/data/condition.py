@@ -23,7 +23,8 @@ class Condition:
 
     A column is numeric when it holds times, fractions, or more than 64 distinct whole numbers; text when it holds sentences, or
     so many different strings that they cannot be classes; else categorical. `y.attrs["kinds"] = {column: "text" or "label"}`
-    overrules that. Text is a sequence of symbols for a family that reads it, else the bag of its words.
+    overrules that, `y.attrs["tokens"]` says what texts are cut into, such as "bpe:1000". Text is a sequence of symbols for a
+    family that reads it, else the bag of its words.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ class Condition:
         self.centre_: dict[str, tuple[float, float]] = {}
         self.forms_: dict[str, dict[str, Any]] = {}
         self.texts_ = {}
+        self.tokens_ = getattr(y, "attrs", {}).get("tokens") or "character"
         self.kinds_ = dict(getattr(y, "attrs", {}).get("kinds") or {})
         for position, name in enumerate(self.names_):
             self._learn(name, frame.iloc[:, position])
@@ -71,7 +73,7 @@ class Condition:
         kind = self.kinds_.get(name) or _kind(column)
         if kind == "text":
             texts = [str(v) for v in column]
-            self.texts_[name] = learn_sequence(texts, name) if self.reads_ else learn_bag(texts, name)
+            self.texts_[name] = learn_sequence(texts, name, self.tokens_) if self.reads_ else learn_bag(texts, name)
             return
         if kind == "label":
             levels = [plain(v) for v in column.unique()]
@@ -104,7 +106,7 @@ class Condition:
         starts = [sum(self._widths[:i]) for i in range(len(self.names_))] if self.texts_ else []
         found = zip(self.names_, starts, strict=False)
         forms = [(start, self.texts_.get(name, {})) for name, start in found]
-        return tuple((start, form["length"], len(form["alphabet"]) + 1) for start, form in forms if "alphabet" in form)
+        return tuple((start, form["length"], form["symbols"]) for start, form in forms if "state" in form)
 
     def pack(self, y: Any, n: int) -> Tensor:
         """y for n items: labels (n,), a frame (n rows), one label, or {column: value or n values}.
@@ -123,7 +125,7 @@ class Condition:
         _whole(name, column)
         if name in self.texts_:
             form = self.texts_[name]
-            return (sequence if "alphabet" in form else bag)([str(v) for v in column], form, name)
+            return (sequence if "state" in form else bag)([str(v) for v in column], form, name)
         if name in self.centre_:
             mean, scale = self.centre_[name]
             values = numbers(column.rename(name), self.forms_[name])[0].astype(np.float64)

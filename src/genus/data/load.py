@@ -18,7 +18,7 @@ from genus.data.read_array import IDX, checked, content, read_idx, read_npy, rea
 from genus.data.read_image import SUFFIXES, read_folder, resized
 from genus.data.read_text import read_text
 from genus.data.text import is_text
-from genus.data.tokens import tokenised
+from genus.data.tokens import parsed, tokenised
 from genus.errors import DataError, UsageError, nearest
 
 KINDS = ("table", "image", "text", "lines", "array", "ratings")
@@ -261,6 +261,10 @@ def _declare(data: Dataset, schema: Any) -> None:
 
 
 def _tokenise(data: Dataset, tokens: str | None) -> None:
+    if tokens is not None and data.kind == "table":  # its texts, where one is learnt given the others
+        parsed(tokens)
+        data.X.attrs["tokens"] = tokens
+        return
     if tokens is not None and data.kind != "text":
         raise UsageError(f"tokens tells what a text is cut into, but {data.source} is {data.kind}: leave it out.")
     data.X = tokenised(data.X, tokens)
