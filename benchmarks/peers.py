@@ -18,6 +18,7 @@ NEEDS = {
     "mostly": ["mostlyai-engine==2.7.3"],
     "classical": ["hmmlearn==0.3.3", "pomegranate==1.1.2", "emcee==3.1.6", "rbms==0.5.0"],
     "mcmc": ["numpyro==0.22.0", "jax==0.10.2", "emcee==3.1.6"],
+    "bleu": ["sacrebleu==2.5.1"],
     "pythae": ["pythae==0.1.2"],
     "vq": ["vector-quantize-pytorch==1.32.0"],
     "bn": ["pgmpy==1.1.2", "pyagrum==3.3.1"],
@@ -30,7 +31,8 @@ def environment(kind: str) -> Path:
     if not python.exists():
         print(f"making the environment {python.parent.parent}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(python.parent.parent)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "torch==2.13.0", *NEEDS[kind]], check=True)
+        needs = [*([] if kind == "bleu" else ["torch==2.13.0"]), *NEEDS[kind]]
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *needs], check=True)
         subprocess.run([str(python), "-m", "pip", "uninstall", "-q", "-y", "torchvision", "torchaudio"], check=True)
     return python
 
