@@ -8,22 +8,22 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from genus.capability import Conditional, Density, Partial
+from genus.capability import Conditional, Partial, Sequential
 from genus.errors import UsageError
 from genus.maths.quantise import Packed
 from genus.nets.default import half
 from genus.nets.pixelcnn import Stack
-from genus.nets.raster import Raster, image_shape, input_channels
+from genus.nets.raster import Drawing, Raster, image_shape, input_channels
 from genus.space import Space
 from genus.train.descend import descend
 from genus.train.recipe import Recipe
 from genus.train.run import Run
 
-SHAPES = {"small": (16, 2), "base": (32, 5), "large": (64, 10)}  # (width, depth)
+SHAPES = {"small": (16, 2), "base": (32, 3), "large": (64, 6)}  # (width, depth)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class PixelCNN(Recipe, Density, Partial, Conditional):
+class PixelCNN(Recipe, Sequential, Partial, Conditional):
     """A masked convolutional net over pixels in raster order: log p(x | y) = Σᵢ log p(xᵢ | x₁ … xᵢ₋₁, y), exactly.
 
     All terms come of one pass in training; drawing goes pixel by pixel and remembers every layer's features, so that a
@@ -57,7 +57,7 @@ class PixelCNN(Recipe, Density, Partial, Conditional):
     variant: Literal["plain", "gated", "mixture"] = "gated"
     width: int | None = None
     depth: int | None = None
-    reach: int = 1
+    reach: int = 2
     batch: int = 32
     lr: float = 2e-3
     precision: Literal["auto", "f32", "bf16"] = "auto"
@@ -105,3 +105,7 @@ class PixelCNN(Recipe, Density, Partial, Conditional):
 
     def _complete(self, x: Tensor, known: Tensor, y: Tensor | None) -> Tensor:
         return self.net_.complete(x, known, y, particles=self.particles, temperature=self.temperature)
+
+    def _unfold(self, n: int, y: Tensor | None) -> tuple[Drawing, list[int]]:
+        x = torch.zeros((n, self.space_.size), dtype=torch.int64, device=next(self.net_.parameters()).device)
+        return Drawing(self.net_, x, None if y is None else y.to(x.device)), self.net_.order()

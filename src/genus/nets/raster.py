@@ -11,6 +11,8 @@ from genus.nets.pixel import Body
 from genus.nets.pixelhead import head_for
 from genus.space import Space
 
+TOGETHER = 512  # images in the making at once, copies counted
+
 
 def image_shape(space: Space) -> tuple[int, int, int]:
     """(channels, height, width); a vector is an image of one row, a grid has one channel."""
@@ -70,8 +72,13 @@ class Raster(nn.Module):
         flat, y = x.flatten(1).long().to(device, copy=True), None if y is None else y.to(device)
         held = None if known is None else known.flatten(1).to(device)
         with torch.inference_mode():
-            items = (Drawing if cached else Naive)(self, flat, y)
-            found, _ = fill(items, self.order(), known=held, particles=particles, pick=lambda logits: race(logits / temperature))
+            rows = torch.arange(len(flat), device=device).split(max(1, TOGETHER // (1 if held is None else particles)))
+            order, parts = self.order(), []
+            for i in rows:
+                items = (Drawing if cached else Naive)(self, flat[i], None if y is None else y[i])
+                some = None if held is None else held[i]
+                parts.append(fill(items, order, known=some, particles=particles, pick=lambda z: race(z / temperature))[0])
+            found = torch.cat(parts) if parts else flat
         return found.to(x.dtype, copy=True).view(x.shape)
 
 
