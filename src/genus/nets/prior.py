@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from genus.maths.bijection import ActNorm, Autoregressive, Bijection, Chain, Coupling, Permute
 from genus.maths.spline import Affine
-from genus.nets.autoregressive import MaskedTeller
+from genus.nets.autoregressive import masked_teller
 from genus.nets.coupling import VectorTeller
 
 LOG_2PI = math.log(2 * math.pi)
@@ -159,6 +159,6 @@ def autoregressions(latent: int, layers: int, width: int, condition: int = 0) ->
     rank, links = torch.arange(latent), []
     for i in range(layers):
         turn = rank if i % 2 == 0 else rank.flip(0)
-        net = MaskedTeller(turn, Affine.parameters, width=width, depth=1, condition=condition)
+        net = masked_teller(turn, Affine.parameters, width=width, depth=1, condition=condition)
         links += [Autoregressive(turn, net, Affine()), ActNorm(latent)]
     return Chain(links)
