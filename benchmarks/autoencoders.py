@@ -3,7 +3,7 @@
 The same binarised images (static, drawn once by seed), batch 100, Adam at 1e-3, equal epochs, one thread, nets of equal size
 (within 10 %) of each library's own kind. Speeds are taken in turns, medians of processor seconds; the nats are those of one
 longer fit each, with each library's own estimator on the same 1,000 test images. The VQ-VAE has one code of 512 an image, reads
-grey values in [0, 1], and is judged by the squared error of its reconstructions; ours has the cheapest prior, for theirs has none.
+grey values in [0, 1] and is judged by its squared error; ours has the cheapest prior, for theirs has none.
 """
 
 from __future__ import annotations
