@@ -127,6 +127,35 @@ class Block(nn.Module):
         h = h + self.dropout(self.attention(self.before(h), turn, cache, layer))
         return h + self.dropout(self.feed(self.between(h)))
 
+    def step(self, h: Tensor, spin: tuple[Tensor, Tensor] | None, cache: Cache, layer: int) -> Tensor:
+        """`forward` of the one position h (n, 1, width) after those of the cache, without gradients: fewer, fused operations.
+
+        spin holds the cosines twice, and the sines with the first half negative, (size,) each.
+        """
+        attention, size = self.attention, h.shape[-1] // self.attention.heads
+        qkv = attention.qkv(_normed(self.before, h)).view(len(h), 3, attention.heads, size)
+        both = qkv[:, :2]
+        if attention.qk_norm:
+            both.copy_(F.rms_norm(both, both.shape[-1:]))
+        if spin is not None:
+            both.copy_(torch.addcmul(both * spin[0], both.roll(size // 2, -1), spin[1]))
+        kept = cache.store[layer]
+        kept[:, :, :, cache.used] = qkv[:, 1:].transpose(0, 1)
+        keys, values = kept[:, :, :, : cache.used + 1].unbind()
+        out = F.scaled_dot_product_attention(qkv[:, 0, :, None], keys, values)
+        h = h + attention.leave(out.transpose(1, 2).reshape(h.shape))
+        return h + self.feed(_normed(self.between, h))
+
+
+def _spin(turn: Tensor) -> tuple[Tensor, Tensor]:
+    """The cosines and sines of one position as `Block.step` wants them."""
+    cos, sin = turn[:, 0]
+    return torch.cat([cos, cos]), torch.cat([-sin, sin])
+
+
+def _normed(norm: nn.LayerNorm, h: Tensor) -> Tensor:
+    return F.layer_norm(h, norm.normalized_shape, norm.weight, None, norm.eps)
+
 
 class Decoder(nn.Module):
     """A stack of causal blocks: position i of the output depends on positions 0 … i of the input.
@@ -184,8 +213,10 @@ class Decoder(nn.Module):
         """
         first = cache.used if cache else 0
         turn = None if self.turn is None else self.turn[:, first : first + h.shape[1]]
+        single = cache is not None and h.shape[1] == 1 and not (self.training or torch.is_grad_enabled())
+        spin = _spin(turn) if single and turn is not None else None
         for layer, block in enumerate(self.blocks):
-            h = block(h, turn, cache, layer)
+            h = block.step(h, spin, cache, layer) if single else block(h, turn, cache, layer)
             h = h if after is None else after(layer, h)
         if cache:
             cache.used += h.shape[1]
