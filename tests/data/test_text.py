@@ -8,6 +8,7 @@ import torch
 
 from genus.data.load import load
 from genus.data.read_text import written
+from genus.data.split import split_off
 from genus.data.text import HOLE, TextCodec
 from genus.errors import DataError, UsageError
 
@@ -107,3 +108,13 @@ def test_padding_is_never_a_character():
     codec = TextCodec().fit(["ab", "b"])
     assert codec.unpack(torch.tensor([[2, 0, 0], [0, 2, 1]]), codec.views()[0]) == ["", "a"]
     assert np.all(np.asarray(codec.pack(["", "a"], codec.views()[0])) == [[2, 2, 2], [0, 2, 2]])
+
+
+@pytest.mark.parametrize("n", [900, 1000, 1400, 2000, 2900, 4000])
+def test_a_running_text_of_any_length_holds_a_window_in_what_is_held_out(n):
+    text = ("the cat sat on the mat. " * 200)[:n]
+    kept, _, held = split_off(text, None, seed=0)
+    codec = TextCodec().fit(kept)
+    view = codec.views()[0]
+    assert len(codec.pack(kept, view)) >= 2
+    assert held is None or len(codec.pack(held[0], view)) >= 1

@@ -15,6 +15,7 @@ from genus.maths.quantise import Packed, drawn
 from genus.space import AnySpace, Space
 
 WINDOW = 256
+SPARED = 900  # characters of a running text above which some have been held out
 HOLE = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -72,7 +73,8 @@ class TextCodec(Codec):
         self.alphabet_ = learn(self.tokens, items)
         if self.running_:
             count = len(self.vocabulary.encode(items[0]))
-            self.length_ = min(WINDOW, max(2, count // 4))
+            # of a text from which a tenth was held out, that tenth must hold a window
+            self.length_ = min(WINDOW, max(2, count // (12 if len(items[0]) >= SPARED else 4)))
             if count < self.length_:
                 raise DataError(f"The text is {count} {self.unit} in all: give a longer one, or tokens='character'.")
             self.span_ = max(1, round(self.length_ * len(items[0]) / count))
