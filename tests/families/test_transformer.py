@@ -47,6 +47,7 @@ class Two:
     """A condition of two entries."""
 
     width = 2
+    sequences = ()
 
 
 def items(space, n=6) -> torch.Tensor:
