@@ -25,6 +25,7 @@ _PLACES = {
     "KernelDensity": "genus.families.kernel",
     "BayesianNetwork": "genus.families.bayesnet",
     "GaussianNetwork": "genus.families.gaussiannet",
+    "MixedNetwork": "genus.families.mixednet",
     "MST": "genus.families.mst",
     "RBM": "genus.families.boltzmann",
     "DBM": "genus.families.deepboltzmann",
@@ -34,6 +35,11 @@ _PLACES = {
     "VAE": "genus.families.vae",
     "VQVAE": "genus.families.vqvae",
     "RealNVP": "genus.families.flow",
+    "NICE": "genus.families.flow",
+    "Glow": "genus.families.flow",
+    "MAF": "genus.families.flow",
+    "IAF": "genus.families.flow",
+    "NSF": "genus.families.flow",
     "GAN": "genus.families.gan",
     "FlowMatching": "genus.families.diffusion",
     "PixelCNN": "genus.families.pixelcnn",
@@ -65,12 +71,18 @@ if TYPE_CHECKING:
     from genus.families.categorical import CategoricalMixture as CategoricalMixture
     from genus.families.deepboltzmann import DBM as DBM
     from genus.families.diffusion import FlowMatching as FlowMatching
+    from genus.families.flow import IAF as IAF
+    from genus.families.flow import MAF as MAF
+    from genus.families.flow import NICE as NICE
+    from genus.families.flow import NSF as NSF
+    from genus.families.flow import Glow as Glow
     from genus.families.flow import RealNVP as RealNVP
     from genus.families.gan import GAN as GAN
     from genus.families.gaussiannet import GaussianNetwork as GaussianNetwork
     from genus.families.hidden import HiddenMarkov as HiddenMarkov
     from genus.families.kernel import KernelDensity as KernelDensity
     from genus.families.made import MADE as MADE
+    from genus.families.mixednet import MixedNetwork as MixedNetwork
     from genus.families.mixture import GaussianMixture as GaussianMixture
     from genus.families.mst import MST as MST
     from genus.families.pixelcnn import PixelCNN as PixelCNN

@@ -55,7 +55,8 @@ class TableCodec(Codec):
     all columns are continuous, and else bounds from below, in expectation over U, the log-probability (density
     for the continuous columns) of a row. Independent standard normals give back the marginals.
 
-    **mixed**: labels, and numbers of at most twelve values, by the number of their leaf; other numbers as in **real**.
+    **mixed**: labels, and numbers of at most twelve values, by the number of their leaf; numbers that are continuous without long
+    tails in their own unit, standardised (draws beyond the range of training are folded back at its ends); others as in **real**.
 
     Levels are placed in u by where their rows lie in the numeric columns (first principal direction of the
     levels' mean ranks), else by frequency. Values outside the range of training are read as the nearest inside
@@ -196,7 +197,7 @@ class TableCodec(Codec):
                     fine += "/"
                 fields.append((fine, Space(kind, (), column.fine + column.blank)))
         mixed = mixed_space([column for column, _ in self._coded(MIXED)])
-        return Record(tuple(fields)), Space("real", (len(self._coded(REAL)),)), mixed
+        return Record(tuple(fields)), mixed, Space("real", (len(self._coded(REAL)),))
 
     def dims(self) -> int:
         return len(self.columns_)
@@ -256,7 +257,7 @@ class TableCodec(Codec):
         if view.kind == "record":
             return torch.from_numpy(np.stack(tokens, 1)), known
         low, width = (torch.from_numpy(np.stack(a, 1)) for a in (lows, extents))
-        place = placing(view)
+        place = placing([column for column, _ in self._coded(view)], view)
         return (place(low).float() if self.exact(view) else Fuzzy(low, width.float(), place)), known
 
     # -- unpacking ----------------------------------------------------------------------------------------

@@ -50,13 +50,20 @@ def expected_counts(net: Network, codes: Tensor, known: Tensor) -> tuple[list[Te
     return totals, torch.cat(values)[which]
 
 
-def log_known(net: Network, codes: Tensor, known: Tensor) -> Tensor:
-    """log p of the known part of each item, (n,), nats; the rest is summed out."""
+def log_known(net: Network, codes: Tensor, known: Tensor, weights: Sequence[Tensor] | None = None) -> Tensor:
+    """log p of the known part of each item, (n,), nats; the rest is summed out, weighed by weights[variable][state] if given."""
+    if not codes.shape[1]:
+        return torch.zeros(len(codes), dtype=torch.float64)
     order, largest = _order(net)
     marked = torch.where(known, codes, -1)
     distinct, which = torch.unique(marked, dim=0, return_inverse=True)
     pieces = distinct.split(max(1, AT_ONCE // largest))
-    return torch.cat([_known(net, net.tables, order, piece) for piece in pieces])[which]
+    return torch.cat([_known(net, net.tables, order, piece, weights) for piece in pieces])[which]
+
+
+def feasible(net: Network) -> bool:
+    """Whether the tables that `log_known` makes stay small enough."""
+    return _order(net)[1] <= network.LARGEST
 
 
 def _order(net: Network) -> tuple[list[int], int]:
@@ -64,13 +71,15 @@ def _order(net: Network) -> tuple[list[int], int]:
     return min_fill(scopes, dict(enumerate(net.size)), range(len(net.names)))
 
 
-def _known(net: Network, tables: Sequence[Tensor], order: list[int], codes: Tensor) -> Tensor:
+def _known(
+    net: Network, tables: Sequence[Tensor], order: list[int], codes: Tensor, weights: Sequence[Tensor] | None = None
+) -> Tensor:
     """log p of each row's entries that are not −1."""
     factors = [Factor((), torch.ones(1, dtype=torch.float64))]
     for i, (table, above) in enumerate(zip(tables, net.parents, strict=True)):
         factors.append(Factor.of((*above, i), table[None]))
         seen = torch.nn.functional.one_hot(codes[:, i].clamp_min(0), net.size[i]).double()
-        factors.append(Factor((i,), torch.where(codes[:, i : i + 1] < 0, 1.0, seen)))
+        factors.append(Factor((i,), torch.where(codes[:, i : i + 1] < 0, 1.0 if weights is None else weights[i], seen)))
     found = eliminate(factors, order)
     return found.rest.table.log() + found.log_scale
 

@@ -11,6 +11,7 @@ import numpy as np
 from genus.errors import UsageError, nearest
 from genus.maths.graphs import topological
 from genus.maths.lineargaussian import NormalScores
+from genus.maths.mixedscores import MixedScores
 from genus.maths.scores import Scores, bits
 
 GAIN = 1e-7  # nats below which two graphs count as equal
@@ -39,7 +40,7 @@ class Rules:
         return required, allowed
 
 
-def climb(scores: Scores | NormalScores, rules: Rules, *, tabu: int = 5) -> list[tuple[int, ...]]:
+def climb(scores: Scores | NormalScores | MixedScores, rules: Rules, *, tabu: int = 5) -> list[tuple[int, ...]]:
     """The parents of each variable, by hill climbing with a tabu list and reinsertion.
 
     Each step takes the best change among adding, removing and turning round one arc that makes no cycle, better or worse, but
@@ -66,7 +67,7 @@ def climb(scores: Scores | NormalScores, rules: Rules, *, tabu: int = 5) -> list
 class _Climb:
     """The state of a climb: arcs, who reaches whom, and what each arc's change would gain."""
 
-    def __init__(self, scores: Scores | NormalScores, rules: Rules, tabu: int):
+    def __init__(self, scores: Scores | NormalScores | MixedScores, rules: Rules, tabu: int):
         self.scores, self.rules, self.tabu = scores, rules, tabu
         d = scores.d
         self.required, self.allowed = rules.matrices(d)
