@@ -88,3 +88,35 @@ def test_a_bomb_is_refused_from_its_header(tmp_path, side):
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
     with pytest.raises(DataError, match=r"bomb\.png .*16\.8"):
         load(tmp_path)
+
+
+def captioned(path, table, name="captions.csv"):
+    folder(path / "pictures", RGB)
+    (path / name).write_text(table)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("captions.csv", "file,caption\n" + "".join(f"pictures/{i}.png,picture of {i}\n" for i in (2, 0, 3, 1))),
+        ("metadata.tsv", "text\tfile_name\n" + "".join(f"picture of {i}\t{i}.png\n" for i in (1, 3, 2, 0))),
+    ],
+)
+def test_captions_in_the_folder_belong_to_their_files(tmp_path, name, table):
+    data = load(captioned(tmp_path, table, name))
+    np.testing.assert_array_equal(data.X, RGB)
+    assert list(data.y) == [f"picture of {i}" for i in range(4)]
+    assert data.y.attrs["kinds"] == {data.y.name: "text"}
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("file,caption\n0.png,a\n1.png,b\n", "no caption for pictures/2.png"),
+        ("name,caption\na,b\nc,d\n", "no column called file"),
+    ],
+)
+def test_captions_that_do_not_fit_the_images_are_refused(tmp_path, table, says):
+    with pytest.raises(DataError, match=says):
+        load(captioned(tmp_path, table))

@@ -65,10 +65,10 @@ def sequence(texts: list[str], form: dict[str, Any], name: str) -> Tensor:
     return out
 
 
-def learn_bag(texts: list[str], name: str) -> dict[str, Any]:
-    """What packs texts as bags: their most frequent words; raises DataError where few words come back."""
+def learn_bag(texts: list[str], name: str, *, meant: bool = False) -> dict[str, Any]:
+    """What packs texts as bags: their most frequent words; raises DataError for short texts that nobody says are `meant`."""
     distinct = set(texts)
-    if sum(len(text.split()) for text in distinct) < SENTENCE * len(distinct):
+    if not meant and sum(len(text.split()) for text in distinct) < SENTENCE * len(distinct):
         raise DataError(
             f"The condition {name!r} has {len(distinct)} values of fewer than {SENTENCE} words: is it an identifier? "
             "Families that read a text letter by letter (transformer) take it."

@@ -73,7 +73,9 @@ class Condition:
         kind = self.kinds_.get(name) or _kind(column)
         if kind == "text":
             texts = [str(v) for v in column]
-            self.texts_[name] = learn_sequence(texts, name, self.tokens_) if self.reads_ else learn_bag(texts, name)
+            self.texts_[name] = (
+                learn_sequence(texts, name, self.tokens_) if self.reads_ else learn_bag(texts, name, meant=name in self.kinds_)
+            )
             return
         if kind == "label":
             levels = [plain(v) for v in column.unique()]

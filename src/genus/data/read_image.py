@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from genus.data.read_captions import captions
 from genus.errors import DataError, UsageError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
@@ -23,8 +24,9 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
-def read_folder(folder: Path, size: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """(images, labels): uint8 (n, H, W[, C]), and the first sub-folder of each file, None where a file lies outside any.
+def read_folder(folder: Path, size: Any = None) -> tuple[np.ndarray, Any]:
+    """(images, y): uint8 (n, H, W[, C]), and the caption of each file where a table of the folder tells it, see `captions`, else
+    its first sub-folder; None where a file lies outside any.
 
     Raises DataError where there is no image, one is damaged or over 16.8 megapixels, or sizes differ and `size` is None.
     """
@@ -33,6 +35,9 @@ def read_folder(folder: Path, size: Any = None) -> tuple[np.ndarray, np.ndarray 
         others = sorted(p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
         hint = f" Name a file in it instead, such as {others[0]}." if others else ""
         raise DataError(f"{folder} holds no images ({', '.join(SUFFIXES[:6])} …).{hint}")
+    told = captions(folder, files)
+    if told is not None:
+        return as_array((read_image(path) for path in files), list(map(str, files)), size), told
     parts = [path.relative_to(folder).parts for path in files]
     labels = None if any(len(p) == 1 for p in parts) else np.array([p[0] for p in parts], dtype=object)
     return as_array((read_image(path) for path in files), list(map(str, files)), size), labels
