@@ -50,6 +50,7 @@ _PLACES = {
     "load": "genus.data.load",
     "evaluate": "genus.judgement.evaluate",
     "compare": "genus.judgement.compare",
+    "explore": "genus.tasks.explore",
     "predict": "genus.tasks.predict",
     "balance": "genus.tasks.balance",
     "recommend": "genus.tasks.recommend",
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from genus.posterior import Posterior as Posterior
     from genus.relational import Tables as Tables
     from genus.tasks.balance import balance as balance
+    from genus.tasks.explore import explore as explore
     from genus.tasks.predict import predict as predict
     from genus.tasks.recommend import recommend as recommend
     from genus.train.run import Run as Run

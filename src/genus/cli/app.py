@@ -257,6 +257,22 @@ def predict(
 
 
 @app.command()
+def explore(
+    run: RunArg,
+    source: Annotated[str | None, typer.Argument(metavar="[DATA]", help="Where codes are taken; the run's own data.")] = None,
+    output: Out = None,
+    units: Annotated[int, typer.Option(help="Latent units to move, those that vary most.")] = 8,
+    steps: Annotated[int, typer.Option(help="Items of each traversal and path.")] = 9,
+    path: Annotated[str, typer.Option(help="Between items: spherical or linear.")] = "spherical",
+    seed: Seed = 0,
+) -> None:
+    """What the codes mean: each latent unit moved alone, paths between items, attributes of labels; pictures, GIFs or tables."""
+    from genus.cli.explore import explore_run
+
+    explore_run(run, source, output, units, steps, path, seed)
+
+
+@app.command()
 def recommend(
     run: RunArg,
     user: Annotated[str | None, typer.Option(help="One of the users of the data.", show_default=False)] = None,
