@@ -48,6 +48,8 @@ GLOSSARY = {
     "width": "units of a layer",
     "depth": "blocks or levels of a net",
     "layers": "transformations in a row",
+    "base": "density of the noise",
+    "scales": "levels of an image",
     "heads": "of attention",
     "steps": "of training",
     "epochs": "passes over the data",

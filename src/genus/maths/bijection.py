@@ -223,6 +223,9 @@ class Coupling(Bijection):
         self.register_buffer("move", move)
         self.register_buffer("back", torch.argsort(torch.cat([stay, move])))
         self.net, self.transform = net, transform
+        natural = torch.arange(len(self.back))
+        self.first = torch.equal(torch.cat([stay, move]), natural)  # whether the entries that stay are the first ones
+        self.halves = self.first or torch.equal(torch.cat([move, stay]), natural)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._moved(x, y, self.transform)
@@ -233,12 +236,24 @@ class Coupling(Bijection):
     def _moved(self, x: Tensor, y: Tensor | None, how: Map) -> tuple[Tensor, Tensor]:
         """x with the moving features moved, and the sum of the log slopes; vectors are held feature by feature."""
         flat = x.dim() == 2
-        rows = x.t() if flat else x
-        axis = 0 if flat else 1
-        kept, old = rows.index_select(axis, self.stay), rows.index_select(axis, self.move)
+        rows, axis = (x.t(), 0) if flat else (x, 1)
+        kept, old = self._split(rows, axis)
         new, log_slope = how(old, told(self.net(kept.t() if flat else kept, y), self.transform.parameters))
-        whole = torch.cat([kept, new], axis).index_select(axis, self.back)
+        whole = self._joined(kept, new, axis)
         return (whole.t(), log_slope.sum(0)) if flat else (whole, log_slope.flatten(1).sum(1))
+
+    def _split(self, rows: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+        """(what stays, what moves); views where each is one block."""
+        if not self.halves:
+            return rows.index_select(axis, self.stay), rows.index_select(axis, self.move)
+        cut = len(self.stay) if self.first else len(self.move)
+        one, other = rows.split([cut, len(self.back) - cut], axis)
+        return (one, other) if self.first else (other, one)
+
+    def _joined(self, kept: Tensor, new: Tensor, axis: int) -> Tensor:
+        if self.halves:
+            return torch.cat([kept, new] if self.first else [new, kept], axis)
+        return torch.cat([kept, new], axis).index_select(axis, self.back)
 
 
 def told(raw: Tensor, parameters: int) -> Tensor:
