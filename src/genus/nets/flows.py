@@ -1,0 +1,118 @@
+"""Chains of bijections with their nets: of vectors by coupling or entry after entry, of images level by level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from genus.maths.bijection import (
+    ActNorm,
+    Autoregressive,
+    Bijection,
+    Chain,
+    Coupling,
+    Flatten,
+    Inverse,
+    Mix,
+    Multiscale,
+    Permute,
+    Squeeze,
+)
+from genus.maths.spline import Elementwise
+from genus.nets.autoregressive import masked_teller
+from genus.nets.coupling import ImageTeller
+from genus.nets.perceptron import Perceptron
+
+WIDEST_MIX = 128  # features that a matrix mixes; more are shuffled
+Layer = Callable[[int, int], list[Bijection]]  # (channels, which of its level) ↦ what one layer of an image is
+
+
+def coupled(
+    d: int,
+    transform: Elementwise,
+    *,
+    layers: int,
+    width: int,
+    depth: int,
+    condition: int = 0,
+    dropout: float = 0.0,
+    mixed: bool = True,
+) -> Chain:
+    """Couplings of a vector's halves, either in turn, between learnt mixings (`mixed`) or nothing.
+
+    Parameters
+    ----------
+    d: entries. transform: of one entry. layers: couplings. width, depth, dropout: of their nets. condition: features of y.
+    """
+    order, links = torch.arange(d), list[Bijection]()
+    for i in range(layers):
+        first, second = order[: d // 2], order[d // 2 :]
+        stay, move = (first, second) if i % 2 == 0 or d == 1 else (second, first)
+        net = Perceptron(
+            len(stay), len(move) * transform.parameters, width=width, depth=depth, condition=condition, dropout=dropout
+        )
+        links.append(Coupling(stay, move, net, transform))
+        if mixed and d > 2 and i + 1 < layers:
+            links.append(Mix(d) if d <= WIDEST_MIX else Permute(torch.randperm(d)))
+        if mixed:
+            links.append(ActNorm(d))
+    return Chain(links)
+
+
+def ordered(
+    d: int,
+    transform: Elementwise,
+    *,
+    layers: int,
+    width: int,
+    depth: int,
+    condition: int = 0,
+    dropout: float = 0.0,
+    inverse: bool = False,
+) -> Chain:
+    """Autoregressive layers of a vector, each in the reverse order of the one before; `inverse` runs each backwards."""
+    links = list[Bijection]()
+    for i in range(layers):
+        rank = torch.arange(d) if i % 2 == 0 else torch.arange(d).flip(0)
+        net = masked_teller(rank, transform.parameters, width=width, depth=depth, condition=condition, dropout=dropout)
+        link = Autoregressive(rank, net, transform)
+        links.append(Inverse(link) if inverse else link)
+    return Chain(links)
+
+
+def pyramid(shape: tuple[int, int, int], layer: Layer, *, layers: int, scales: int) -> Bijection:
+    """Squeeze an image, move it by `layers` layers, let half of the channels out, and the same again while sides halve.
+
+    Reference: L. Dinh, J. Sohl-Dickstein and S. Bengio 2017, Density estimation using Real NVP, section 3.6,
+    https://arxiv.org/abs/1605.08803
+    """
+    channels, height, width = 4 * shape[0], shape[1] // 2, shape[2] // 2
+    links: list[Bijection] = [Squeeze(), ActNorm(channels)]
+    for i in range(layers):
+        links += layer(channels, i)
+    first, whole = Chain(links), (channels, height, width)
+    if scales > 1 and height % 2 == 0 and width % 2 == 0:
+        rest = pyramid((channels // 2, height, width), layer, layers=layers, scales=scales - 1)
+        return Multiscale(first, rest, whole)
+    return Chain([first, Flatten(whole)])
+
+
+def image_coupling(
+    channels: int,
+    transform: Elementwise,
+    *,
+    width: int,
+    depth: int,
+    checkered: bool,
+    odd: bool,
+    condition: int = 0,
+    dropout: float = 0.0,
+) -> Coupling:
+    """A coupling of a squeezed image: of the two colours of a checkerboard, or of the halves of the channels."""
+    index = torch.arange(channels)
+    first = torch.isin(index % 4, torch.tensor([0, 3])) if checkered else index < channels // 2
+    stay, move = (index[~first], index[first]) if odd else (index[first], index[~first])
+    outputs = len(move) * transform.parameters
+    net = ImageTeller(len(stay), outputs, width=width, depth=depth, condition=condition, dropout=dropout)
+    return Coupling(stay, move, net, transform)
