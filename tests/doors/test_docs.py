@@ -27,6 +27,13 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     exec(compile(quick, "README.md", "exec"), {"__name__": "readme"})
 
 
+def test_the_python_of_models_inside_models_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("docs/compose.md", "python")
+    exec(compile(block, "docs/compose.md", "exec"), {"__name__": "compose"})
+    assert (tmp_path / "runs" / "vae" / "model.json").is_file()
+
+
 def test_the_readme_names_every_family_the_catalogue_computes():
     from genus.catalogue import FAMILIES
 
