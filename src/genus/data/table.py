@@ -101,7 +101,10 @@ class TableCodec(Codec):
             name: set_aside(X[name], kind, schema.of(name).get("personal")) for name, kind in self.kinds_.items() if kind in OUT
         }
         if len(self.left_out_) == len(self.names_):
-            raise DataError("Every column is constant, empty, an identifier or personal: there is no distribution to learn.")
+            raise DataError(
+                "Every column is constant, empty, an identifier or personal: there is no distribution to learn; of columns of texts "
+                "learn one given the others, with --condition NAME (in Python fit(texts, y))."
+            )
         self.columns_, self.parts_ = {}, []
         ranks = self._fit_numbers(X)
         for name, kind in self.kinds_.items():
