@@ -105,6 +105,8 @@ class Model(BaseEstimator, ABC):
             self.history_: list[dict[str, Any]] = []
             self._build()
             self._fit(x, c, run)
+            if run.validation is not None and len(run.validation[0]):
+                self.history_ = self.codec_.told(self.history_, run.validation[0])
         return self
 
     def _fit_stream(self, X: Chunks, y: Any, validation: Any, run: Run | None) -> Self:

@@ -176,6 +176,9 @@ def score_run(
     console.print(f"{name}: mean {values.mean():.4f} ± {half:.4f} nats an item over {len(values)} (95 %)")
     if "bits_per_dim" in columns:
         console.print(f"bits/dim: {columns['bits_per_dim'].mean():.4f}")
+    if "bytes" in columns:
+        bits = columns.pop("bytes").sum() * math.log(2)
+        console.print(f"bits/byte: {-values.sum() / bits:.4f} of the whole")
     if output is None:
         print(frame.to_csv(index=False), end="")
     else:
@@ -199,7 +202,7 @@ def _by_column(model: Model, X: Any, y: Any, by: str) -> pd.DataFrame:
 
 
 def scores(model: Model, X: Any, y: Any, seed: int) -> dict[str, np.ndarray]:
-    """{column: (n,)}: log_prob, log_prob_bound, log_prob_estimate (and its error) or energy; bits/dim beside."""
+    """{column: (n,)}: log_prob, log_prob_bound, log_prob_estimate (and error) or energy; beside bits/dim, of text bits/byte."""
     if isinstance(model, Density) and model.exact:
         columns = {"log_prob": model.log_prob(X, y)}
     elif isinstance(model, Density | Bound):
@@ -212,7 +215,10 @@ def scores(model: Model, X: Any, y: Any, seed: int) -> dict[str, np.ndarray]:
     else:
         raise UsageError(f"{type(model).__name__} gives no score; families that do: see `genus families`.")
     first = next(iter(columns.values()))
-    return columns | {"bits_per_dim": -first / (model.codec_.dims() * math.log(2))}
+    if model.codec_.kind != "text":
+        return columns | {"bits_per_dim": -first / (model.codec_.dims() * math.log(2))}
+    sizes = model.codec_.size_bytes(model.codec_.pack(X, model.space_))
+    return columns | {"bits_per_byte": -first / (sizes.numpy() * math.log(2)), "bytes": sizes.numpy().astype(int)}
 
 
 def complete_run(path: Path, source: str, output: Path | None, seed: int, reading: dict[str, Any]) -> None:

@@ -83,6 +83,10 @@ class Codec(ABC):
         """Bytes of packed items as a file would hold them, (n,), the B of bits/byte; None for data without such a form."""
         return None
 
+    def told(self, history: list[dict[str, Any]], held_out: Packed) -> list[dict[str, Any]]:
+        """A history in which its validations, nats an item of `held_out`, are also said in units of these data, if there are."""
+        return history
+
     @abstractmethod
     def dims(self) -> int:
         """Numbers in one item of user data, the D of bits/dim."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -168,6 +169,11 @@ class TextCodec(Codec):
             closed = (codes == end).long()
             out.append((each[codes] * (closed.cumsum(1) - closed == 0)).sum(1))
         return torch.cat(out) if out else torch.zeros(0, dtype=torch.float64)
+
+    def told(self, history: list[dict[str, Any]], held_out: Packed) -> list[dict[str, Any]]:
+        some = torch.linspace(0, len(held_out) - 1, min(len(held_out), 2048)).long()
+        each = float(self.size_bytes(held_out[some]).mean()) * math.log(2)
+        return [row | ({"bits_per_byte": row["validation"] / each} if "validation" in row else {}) for row in history]
 
     def dims(self) -> int:
         return self.length_

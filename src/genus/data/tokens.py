@@ -113,14 +113,19 @@ def learn(tokens: str, texts: list[str]) -> str:
         made, trainer = hf.Tokenizer(hf.models.Unigram()), hf.trainers.UnigramTrainer(**options)
     made.pre_tokenizer = hf.pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.train_from_iterator((t[i : i + PIECE] for t in texts for i in range(0, len(t), PIECE)), trainer)
-    return made.to_str() if kind == "bpe" else _rounded(made.to_str())
+    return made.to_str() if kind == "bpe" else _settled(made.to_str(), texts)
 
 
-def _rounded(state: str) -> str:
-    """A unigram tokenizer with scores of six decimals, in their order: the trainer adds in any order, which moves later ones."""
-    content = json.loads(state)
+def _settled(state: str, texts: list[str]) -> str:
+    """A unigram tokenizer that no order of addition moves: six decimals, one score for bytes kept to be complete."""
+    content, letters = json.loads(state), _letters()
+    seen = {letters[b] for text in texts for b in set(text.encode())}
     words = [(word, round(score, 6)) for word, score in content["model"]["vocab"]]
-    content["model"]["vocab"] = sorted(words, key=lambda pair: (-pair[1], pair[0]))
+    core = [(word, score) for word, score in words if len(word) > 1 or word in seen]
+    least = min((score for word, score in core if len(word) > 1), default=min(score for _, score in core))
+    spare = {word for word, score in words if len(word) == 1 and (word not in seen or score < least)}
+    settled = [(word, least - 1 if word in spare else score) for word, score in words]
+    content["model"]["vocab"] = sorted(settled, key=lambda pair: (-pair[1], pair[0]))
     return json.dumps(content, ensure_ascii=False)
 
 

@@ -120,7 +120,7 @@ def compare(
     X, y = _divided(name, X, y, condition)
     (Z, labels), (V, v), (T, t) = _three(X, y, seed, when)
     codec = codec_of(Z).fit(Z)
-    judge = Judge(T, t, Z, labels, V, None, modes, n or len(T), seed, name=name, window=getattr(codec, "length_", 256))
+    judge = Judge(T, t, Z, labels, V, None, modes, n or len(T), seed, name=name, window=getattr(codec, "span_", 256))
     models = _models(families, codec, seed, condition is not None)
     train, held, test = ((Z, labels), (V, v), (T, t)) if condition is not None else ((Z, None), (V, None), (T, None))
     _share(models, minutes)

@@ -58,7 +58,7 @@ def evaluate(
     if getattr(model, "codec_", None) is None:
         raise UsageError(f"This {type(model).__name__} is not fitted: call fit(X) first.")
     (Z, labels), (V, _) = _pair(train), _pair(validation)
-    judge = Judge(X, y, Z, labels, V, target, modes, n, seed, quick, name, getattr(model.codec_, "length_", 256))
+    judge = Judge(X, y, Z, labels, V, target, modes, n, seed, quick, name, getattr(model.codec_, "span_", 256))
     row = judged(judge, model, type(model).__name__, "model", X, y)
     if row.failed:
         raise UsageError(f"{row.name} could not be judged: {row.failed}")

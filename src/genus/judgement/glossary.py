@@ -152,4 +152,10 @@ GLOSSARY: dict[str, Meaning] = {
         "log-likelihood", "higher", "Mean log-probability of a held-out item under the model, in the data's own units.", "nats", 2
     ),
     "bits_per_dim": Meaning("bits/dim", "lower", "Negative log₂-likelihood over the numbers in one item.", "bits/dim"),
+    "bits_per_byte": Meaning(
+        "bits/byte", "lower",
+        "Negative log₂-likelihood over the UTF-8 bytes of the texts, one more for the end of each item of a list: it compares "
+        "whatever the tokens are.",
+        "bits/byte",
+    ),
 }  # fmt: skip

@@ -9,13 +9,12 @@ import numpy as np
 
 from genus.errors import GenusError
 from genus.judgement.score import Kind, Score
-from genus.judgement.texts import windows
 
 WINDOWS = 48
 
 
 def likelihood(model: Any, X: Any, y: Any = None, *, seed: int = 0, reference: str = "test") -> list[Score]:
-    """Mean log-likelihood and bits/dim of X under `model`, every kind the model can honestly give; else nothing.
+    """Mean log-likelihood and bits/dim (text: bits/byte) of X under `model`, every kind the model honestly gives; else nothing.
 
     The interval is normal, over items; for an estimate the estimator's own standard error is added.
     """
@@ -23,7 +22,7 @@ def likelihood(model: Any, X: Any, y: Any = None, *, seed: int = 0, reference: s
     scores: list[Score] = []
     for kind, verb in claims(model):
         values, error, words = values_of(model, verb, X, y, seed)
-        scores += _scores(model, kind, values, error, words, len(values), seed, reference)
+        scores += _scores(model, X, kind, values, error, words, len(values), seed, reference)
     return scores
 
 
@@ -44,9 +43,8 @@ def values_of(model: Any, verb: str, X: Any, y: Any, seed: int) -> tuple[np.ndar
     call = getattr(model, verb)
     options = {} if verb == "log_prob" else {"seed": seed}
     if isinstance(X, str):
-        pieces = windows(X, model.codec_.length_)[:WINDOWS]
-        out = [call(piece, **options) for piece in pieces]
-        return np.concatenate([np.asarray(o[0] if isinstance(o, tuple) else o) for o in out]), 0.0, "windows of a running text"
+        out = call(_part(model, X), **options)
+        return np.asarray(out[0] if isinstance(out, tuple) else out), 0.0, "windows of a running text"
     out = call(X, y, **options)
     if isinstance(out, tuple):
         # items may share one error (an estimated log Z), so that it is not averaged down
@@ -55,7 +53,7 @@ def values_of(model: Any, verb: str, X: Any, y: Any, seed: int) -> tuple[np.ndar
 
 
 def _scores(
-    model: Any, kind: Kind, values: np.ndarray, error: float, words: str, n: int, seed: int, reference: str
+    model: Any, X: Any, kind: Kind, values: np.ndarray, error: float, words: str, n: int, seed: int, reference: str
 ) -> list[Score]:
     impossible = int(np.sum(~np.isfinite(values)))
     flags = (f"{impossible} of {n} held-out items are impossible under the model",) if impossible else ()
@@ -70,11 +68,18 @@ def _scores(
         "kind": kind, "n": n, "n_reference": n, "reference": reference,
         "space": space, "seed": seed, "note": words, "flags": flags
     }  # fmt: skip
-    per = -1 / (codec.dims() * math.log(2))
+    sizes = codec.size_bytes(codec.pack(_part(model, X), model.space_)) if codec.kind == "text" else None
+    per = -1 / ((codec.dims() if sizes is None else float(sizes.mean())) * math.log(2))
+    unit = "bits_per_dim" if sizes is None else "bits_per_byte"
     return [
         Score("log_likelihood", mean, mean - wide, mean + wide, **common),
-        Score("bits_per_dim", mean * per, (mean + wide) * per, (mean - wide) * per, **common),
+        Score(unit, mean * per, (mean + wide) * per, (mean - wide) * per, **common),
     ]
+
+
+def _part(model: Any, X: Any) -> Any:
+    """As much of a running text as is scored; anything else whole."""
+    return X[: WINDOWS * model.codec_.span_] if isinstance(X, str) else X
 
 
 def likelihood_or_reason(model: Any, X: Any, y: Any, *, seed: int, reference: str) -> tuple[list[Score], str]:

@@ -109,7 +109,10 @@ def likelihoods(rows: list[Row]) -> list[dict[str, Any]]:
     """One table a kind of likelihood; kinds never share a column."""
     out = []
     for kind in KINDS:
-        held = [(row, row.get("log_likelihood", kind), row.get("bits_per_dim", kind)) for row in rows]
+        held = [
+            (row, row.get("log_likelihood", kind), row.get("bits_per_dim", kind) or row.get("bits_per_byte", kind))
+            for row in rows
+        ]
         held = [(row, a, b) for row, a, b in held if a is not None and b is not None]
         if held:
             out.append({"kind": kind, "lines": sorted(held, key=lambda line: -line[1].value)})

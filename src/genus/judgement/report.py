@@ -113,7 +113,7 @@ def table_of(rows: list[Row], title: str, found: list[Finding]) -> str:
         arrow = f" {ARROWS[first.direction]}".rstrip()
         cells = [s.written(interval=row is rows[0]) if (s := row.get(metric)) else "–" for row in rows]
         table.add_row(first.label + arrow, *cells)
-    for metric in ("log_likelihood", "bits_per_dim"):
+    for metric in ("log_likelihood", "bits_per_dim", "bits_per_byte"):
         for kind in ("exact", "bound", "estimate"):
             held = [row.get(metric, kind) for row in rows]
             if any(held):
