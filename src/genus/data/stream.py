@@ -296,7 +296,7 @@ def shares(frame: pd.DataFrame, seed: int) -> np.ndarray:
 
 def is_stream(source: Any) -> bool:
     """A path of a table file, or of a folder that holds nothing but tables: what may be read in chunks."""
-    if isinstance(source, str) and (len(source) > 1000 or "\n" in source):
+    if isinstance(source, str) and (len(source) > 1000 or "\n" in source or max(map(_bytes, source.split("/"))) > 255):
         return False
     if not isinstance(source, str | Path):
         return False
@@ -305,6 +305,11 @@ def is_stream(source: Any) -> bool:
         inside = [p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", "_"))]
         return bool(inside) and all(ending_of(p) in PARQUET for p in inside)
     return path.is_file() and ending_of(path) in (*PARQUET, *DELIMITED[:4])
+
+
+def _bytes(name: str) -> int:
+    """How long a name is to a file system, most of which stop at 255."""
+    return len(name.encode(errors="replace"))
 
 
 def opened(X: Any) -> Any:

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genus import dice
-from genus.capability import Density, Partial
+from genus.capability import Partial, Sequential
 from genus.errors import DataError, UsageError
-from genus.maths.hidden import Chain, Desk, best_path, draw_path, forward, scaled, smooth, wander
+from genus.maths.hidden import TINY, Chain, Desk, best_path, draw_path, forward, scaled, smooth, wander
 from genus.maths.kmeans import lloyd, nearest, seeds
 from genus.maths.mixing import Mixture, Moments, featurise, linear, maximisation, unfold
 from genus.maths.normal import complete_normal
@@ -28,7 +28,7 @@ TRIED_ON = 50_000  # steps
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class HiddenMarkov(Density, Partial):
+class HiddenMarkov(Sequential, Partial):
     """A hidden Markov model: states z₁ → z₂ → … follow a chain, and each step shows x_t ~ p(x | z_t).
 
     A series (T, d) has normal emissions, a text or a row of categories has categorical ones; a vector (d,) is a series
@@ -241,6 +241,10 @@ class HiddenMarkov(Density, Partial):
         b, taken = scaled(self._log_b(self._steps(x)))
         return forward(self._chain, b).log_prob + taken
 
+    def _unfold(self, n: int, y: Tensor | None) -> tuple[_Filtering, list[int]]:
+        end = getattr(self.space_, "end", None)
+        return _Filtering(self._chain, self.log_p_, n, self.space_.size, end), list(range(self.space_.size))
+
     # -- drawing ------------------------------------------------------------------------------------------
 
     def _emitted(self, path: Tensor) -> Tensor:
@@ -309,3 +313,31 @@ class HiddenMarkov(Density, Partial):
             new = self._emitted(wander(self._chain, now, blocks * length))
             parts = [self.codec_.unpack(self._items(part), self.space_) for part in new.split(length)]
         return torch.cat([torch.as_tensor(part) for part in parts], 1)[:, :steps].numpy()
+
+
+class _Filtering:
+    """Symbols in the making: p(state | symbols so far) of n items; behind the end symbol nothing but it."""
+
+    def __init__(self, chain: Chain, log_p: Tensor, n: int, length: int, end: int | None) -> None:
+        self.chain, self.p, self.end = chain, log_p.exp(), end
+        self.x = torch.zeros(n, length, dtype=torch.int64)
+        self.state, self.done = chain.start.expand(n, -1), torch.zeros(n, dtype=torch.bool)
+
+    def logits(self, step: int) -> Tensor:
+        """log p (n, levels) of the symbol at `step`."""
+        log_p = (self.state @ self.p).log()
+        if self.end is None:
+            return log_p
+        closed = torch.full_like(log_p[:1], -torch.inf).index_fill(1, torch.tensor(self.end), 0.0)
+        return torch.where(self.done[:, None], closed, log_p)
+
+    def put(self, step: int, symbol: Tensor) -> None:
+        """Set the symbol at `step`."""
+        self.x[:, step] = symbol
+        self.done = self.done | (symbol == self.end)
+        joint = self.state * self.p[:, symbol].T
+        self.state = joint / joint.sum(1, keepdim=True).clamp_min(TINY) @ self.chain.transition
+
+    def keep(self, index: Tensor) -> None:
+        """Go on with the items at `index`, which may repeat."""
+        self.x, self.state, self.done = self.x[index], self.state[index], self.done[index]

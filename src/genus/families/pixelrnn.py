@@ -8,12 +8,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from genus.capability import Conditional, Density, Partial
+from genus.capability import Conditional, Partial, Sequential
 from genus.errors import UsageError
 from genus.maths.quantise import Packed
 from genus.nets.default import half
 from genus.nets.pixelrnn import RecurrentStack
-from genus.nets.raster import Raster, image_shape, input_channels
+from genus.nets.raster import Drawing, Raster, image_shape, input_channels
 from genus.space import Space
 from genus.train.descend import descend
 from genus.train.recipe import Recipe
@@ -23,7 +23,7 @@ SHAPES = {"small": (16, 1), "base": (32, 1), "large": (64, 3)}  # (width, depth)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class PixelRNN(Recipe, Density, Partial, Conditional):
+class PixelRNN(Recipe, Sequential, Partial, Conditional):
     """LSTMs over an image in raster order: log p(x | y) = Σᵢ log p(xᵢ | x₁ … xᵢ₋₁, y), exactly, no pixel before out of reach.
 
     Few levels and categories are drawn from a softmax, many ordered levels from a mixture of logistics; the channels of a
@@ -99,3 +99,7 @@ class PixelRNN(Recipe, Density, Partial, Conditional):
 
     def _complete(self, x: Tensor, known: Tensor, y: Tensor | None) -> Tensor:
         return self.net_.complete(x, known, y, particles=self.particles, temperature=self.temperature)
+
+    def _unfold(self, n: int, y: Tensor | None) -> tuple[Drawing, list[int]]:
+        x = torch.zeros((n, self.space_.size), dtype=torch.int64, device=next(self.net_.parameters()).device)
+        return Drawing(self.net_, x, None if y is None else y.to(x.device)), self.net_.order()
