@@ -45,12 +45,12 @@ def test_what_is_not_turned_steps_as_adamw():
     assert torch.allclose(a, b, atol=1e-6)
 
 
-def test_a_step_has_adamws_size_whatever_the_gradients_is():
+def test_a_step_has_one_size_whatever_the_gradients_is():
     for scale in (1e-4, 1e4):
         w = nn.Parameter(torch.zeros(64, 32))
         w.grad = scale * torch.randn(64, 32)
         Muon([{"params": [w], "orthogonal": True}], 0.01, (0.9, 0.99)).step()
-        assert 0.5 * 0.002 < float(w.detach().square().mean().sqrt()) < 1.5 * 0.002
+        assert 0.5 * 0.02 < float(w.detach().square().mean().sqrt()) < 1.5 * 0.02
 
 
 def test_it_solves_an_ill_conditioned_map_that_plain_descent_does_not():
@@ -70,5 +70,5 @@ def test_it_solves_an_ill_conditioned_map_that_plain_descent_does_not():
             optimiser.step()
         return float((net.weight.detach() - target).square().mean())
 
-    assert left("muon", 0.3) < 0.05
+    assert left("muon", 0.03) < 0.05
     assert left("sgd", 0.3) > 0.1

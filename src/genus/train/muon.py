@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+SIZE = 2.0  # root mean square of a step of matrices over the learning rate
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic, whose slope at 0 is as steep as five steps can bear
 MATRICES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -42,10 +43,10 @@ def hidden_matrices(net: nn.Module) -> set[int]:
 
 
 class Muon(torch.optim.Optimizer):
-    """M ← βM + (1 − β) G; W ← (1 − lr · decay) W − lr · 0.2 √max(rows, columns) · orthogonal((1 − β) G + βM).
+    """M ← βM + (1 − β) G; W ← (1 − lr · decay) W − 2 lr √max(rows, columns) · orthogonal((1 − β) G + βM).
 
-    The factor gives a step the root mean square that AdamW's has, so that one learning rate serves both kinds of
-    parameters (Liu et al. 2025, Muon is scalable for LLM training, https://arxiv.org/abs/2502.16982).
+    The root gives steps of all shapes one root mean square (Liu et al. 2025, Muon is scalable for LLM training,
+    https://arxiv.org/abs/2502.16982), here twice the learning rate, with which one rate serves both kinds of parameters.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ class Muon(torch.optim.Optimizer):
             turned = orthogonal(_short(torch.stack([m.reshape(rows, columns) for m in ahead])))
             for p, step in zip(alike, turned, strict=True):
                 p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(step.reshape(p.shape).to(p.dtype), alpha=-0.2 * group["lr"] * max(rows, columns) ** 0.5)
+                p.add_(step.reshape(p.shape).to(p.dtype), alpha=-SIZE * group["lr"] * max(rows, columns) ** 0.5)
 
     def _adapt(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         """AdamW's step."""
