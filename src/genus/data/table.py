@@ -102,8 +102,8 @@ class TableCodec(Codec):
         }
         if len(self.left_out_) == len(self.names_):
             raise DataError(
-                "Every column is constant, empty, an identifier or personal: there is no distribution to learn; of texts in columns "
-                "learn one given the others, with --condition NAME (in Python fit(texts, y))."
+                "Every column is constant, empty, an identifier or personal: there is no distribution to learn; "
+                "of columns of texts learn one given the others, with --condition NAME (in Python fit(texts, y))."
             )
         self.columns_, self.parts_ = {}, []
         ranks = self._fit_numbers(X)
