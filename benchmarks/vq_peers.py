@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
 
-from vector_quantize_pytorch import VectorQuantize  # noqa: E402  # pyright: ignore[reportMissingImports]
+from vector_quantize_pytorch import VectorQuantize  # pyright: ignore[reportMissingImports]
 
-from genus.maths.codebook import Residual  # noqa: E402
+from genus.maths.codebook import Residual
 
 CODES, DIM, BATCH, ALPHA, TURN = 256, 32, 256, 10.0, 10
 
