@@ -17,10 +17,11 @@ NEEDS = {
     "sdv": ["sdv==2.0.0"],
     "mostly": ["mostlyai-engine==2.7.3"],
     "classical": ["hmmlearn==0.3.3", "pomegranate==1.1.2", "emcee==3.1.6", "rbms==0.5.0"],
-    "mcmc": ["numpyro==0.22.0", "jax==0.10.2", "emcee==3.1.6"],
+    "mcmc": ["numpyro==0.22.0", "blackjax==1.7.1", "jax==0.10.2", "emcee==3.1.6"],
     "bleu": ["sacrebleu==2.5.1"],
     "pythae": ["pythae==0.1.2"],
     "vq": ["vector-quantize-pytorch==1.32.0"],
+    "flows": ["zuko==1.6.0", "nflows==0.14"],
     "bn": ["pgmpy==1.1.2", "pyagrum==3.3.1"],
 }
 

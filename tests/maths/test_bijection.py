@@ -3,11 +3,23 @@
 import pytest
 import torch
 
-from genus.maths.bijection import ActNorm, Autoregressive, Chain, Coupling, Flatten, Inverse, Logit, Mix, Multiscale, Permute, Squeeze
+from genus.maths.bijection import (
+    ActNorm,
+    Autoregressive,
+    Chain,
+    Coupling,
+    Flatten,
+    Inverse,
+    Logit,
+    Mix,
+    Multiscale,
+    Permute,
+    Squeeze,
+)
 from genus.maths.spline import Affine, Shift, Spline
 from genus.nets.autoregressive import masked_teller
-from genus.nets.perceptron import Perceptron
 from genus.nets.coupling import ImageTeller, VectorTeller
+from genus.nets.perceptron import Perceptron
 
 
 def stirred(bijection):
@@ -186,3 +198,16 @@ def test_what_a_mask_forbids_stays_forbidden_in_training():
     jacobian = torch.autograd.functional.jacobian(lambda x: net(x[None])[0], torch.randn(4)).unflatten(0, (2, 4))
     assert jacobian.abs().max() > 1e-4
     assert jacobian.triu().abs().max() == 0
+
+
+def test_the_gradient_of_a_mixing_is_its_finite_difference():
+    torch.manual_seed(0)
+    for shape in ((3, 4), (3, 4, 2, 2)):
+        layer = stirred(Mix(4))
+        names, weights = zip(*layer.named_parameters(), strict=True)
+
+        def run(x, *weights, names=names, layer=layer):
+            return torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x,))
+
+        x = torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(run, (x, *weights))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -190,9 +191,8 @@ class Mix(Bijection):
         return lower, self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        lower, upper = self._factors()
-        z = torch.einsum("ij,nj...->ni...", (lower @ upper)[self.order], x)
-        return z, (self.log_scale.sum() * math.prod(x.shape[2:])).expand(len(x))
+        z = _Mixed.apply(x, self.lower, self.upper, self.log_scale, self.sign, self.order)
+        return z, (self.log_scale.sum() * math.prod(x.shape[2:])).expand(len(x))  # pyright: ignore[reportReturnType]
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         lower, upper = (factor.double() for factor in self._factors())
@@ -201,6 +201,35 @@ class Mix(Bijection):
         x = torch.linalg.solve_triangular(upper, half, upper=True).to(z.dtype)
         x = x.reshape(z.shape[1], len(z), *z.shape[2:]).movedim(0, 1)
         return x, -(self.log_scale.sum() * math.prod(z.shape[2:])).expand(len(z))
+
+
+class _Mixed(torch.autograd.Function):
+    """P (L U) x over axis 1, with its gradient: of small matrices the calls cost more than the products."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, lower: Tensor, upper: Tensor, log_scale: Tensor, sign: Tensor, order: Tensor) -> Tensor:
+        below, above, diagonal = lower.tril(-1), upper.triu(1), sign * log_scale.exp()
+        below.diagonal().fill_(1)
+        above.diagonal().copy_(diagonal)
+        whole = (below @ above)[order]
+        rows = x.t() if x.dim() == 2 else x.flatten(2)
+        ctx.shape = x.shape
+        ctx.save_for_backward(rows, below, above, diagonal, whole, order)
+        z = whole @ rows
+        return z.t() if x.dim() == 2 else z.view(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        rows, below, above, diagonal, whole, order = ctx.saved_tensors
+        flat = len(ctx.shape) == 2
+        g = grads[0].t() if flat else grads[0].flatten(2)
+        gx = whole.t() @ g
+        of_whole = g @ rows.mT if flat else torch.einsum("nij,nkj->ik", g, rows)
+        inner = torch.empty_like(of_whole)
+        inner[order] = of_whole
+        of_below, of_above = inner @ above.t(), below.t() @ inner
+        of_scale = of_above.diagonal() * diagonal
+        return gx.t() if flat else gx.view(ctx.shape), of_below.tril_(-1), of_above.triu(1), of_scale, None, None
 
 
 class Coupling(Bijection):

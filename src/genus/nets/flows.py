@@ -55,8 +55,6 @@ def coupled(
         links.append(Coupling(stay, move, net, transform))
         if mixed and d > 2 and i + 1 < layers:
             links.append(Mix(d) if d <= WIDEST_MIX else Permute(torch.randperm(d)))
-        if mixed:
-            links.append(ActNorm(d))
     return Chain(links)
 
 
