@@ -81,6 +81,8 @@ GLOSSARY = {
     "floor": "smallest standard deviation",
     "body": "kind of the default nets",
     "noise": "added while fitting",
+    "cells": "entries of the largest table",
+    "levels": "of codes",
     "draws": "codes or sweeps behind one estimate",
     "epsilon": "of differential privacy",
     "delta": "of differential privacy",

@@ -49,7 +49,7 @@ def test_min_p_keeps_what_is_near_the_likeliest():
 def test_the_penalty_lowers_what_came_before_and_nothing_else():
     logits = torch.tensor([[2.0, -2.0, 1.0]])
     assert discouraged(logits, torch.tensor([[0, 1, 0]]), 2.0).tolist() == [[1.0, -4.0, 1.0]]
-    m = model(RUNNING, penalty=1e9, top_k=1)
+    m = model(RUNNING, repetition_penalty=1e9, top_k=1)
     with torch.no_grad():
         once = m._sample(5, None)[:, :4]
     assert all(len(set(row)) >= 3 for row in once.tolist())
@@ -111,6 +111,10 @@ def test_a_model_with_beams_gives_one_likeliest_text_whatever_the_seed():
 
 
 def test_fields_that_cannot_work_are_refused_in_words():
-    for fields, words in (({"min_p": 1.0}, "min_p is 1.0"), ({"penalty": 0.0}, "penalty is 0"), ({"beams": 0}, "beams is 0")):
+    for fields, words in (
+        ({"min_p": 1.0}, "min_p is 1.0"),
+        ({"repetition_penalty": 0.0}, "penalty is 0"),
+        ({"beams": 0}, "beams is 0"),
+    ):
         with pytest.raises(UsageError, match=words):
             Transformer(**fields).fit(["ab", "cd"])

@@ -70,7 +70,9 @@ def test_it_survives_its_file(reverser, tmp_path):
     )
 
 
-@pytest.mark.parametrize(("source", "says"), [("01230123", "model reads 4"), ("01x", "'x' .condition 'source', row 0"), ("", "is empty")])
+@pytest.mark.parametrize(
+    ("source", "says"), [("01230123", "model reads 4"), ("01x", "'x' .condition 'source', row 0"), ("", "is empty")]
+)
 def test_a_source_that_cannot_be_read_is_refused_in_one_sentence(reverser, source, says):
     with pytest.raises(DataError, match=says):
         reverser.sample(1, [source])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genus.capability import Conditional, Constrained, Partial, Sequential
+from genus.capability import Conditional, Constrained, Factored, Partial, Sequential
 from genus.errors import UsageError
 from genus.maths.quantise import Packed, drawn
 from genus.maths.within import Within
@@ -26,7 +26,7 @@ POSITIONS = 2**16  # read in one pass at most, so that caches and logits stay wi
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Transformer(Recipe, Sequential, Partial, Constrained, Conditional):
+class Transformer(Recipe, Sequential, Factored, Partial, Constrained, Conditional):
     """A causal transformer over an item's entries: log p(x | y) = Σᵢ log p(xᵢ | x₁ … xᵢ₋₁, y), exactly.
 
     Text is read symbol by symbol, up to the first end symbol; an image in raster order; a table's row cell by cell,
@@ -45,7 +45,7 @@ class Transformer(Recipe, Sequential, Partial, Constrained, Conditional):
     activation: of the blocks. qk_norm: normalise queries and keys.
     order: of a record's cells; "few" takes cells of few levels first, "given" as they come.
     steps, batch, lr, dropout: as in every recipe; the Space chooses when None.
-    temperature: logits are divided by it when drawing. top_k, top_p, min_p: draw among the likeliest only. penalty: of
+    temperature: logits are divided by it when drawing. top_k, top_p, min_p: draw among the likeliest only. repetition_penalty: of
     levels an item holds already, above 1 against repetition. beams: take the likeliest item that a beam search of so many
     open ends finds, instead of drawing; None draws.
     length: of a sampled running text; None the window's. particles: of `complete`, and of `sample` given ranges or sets.
@@ -78,7 +78,7 @@ class Transformer(Recipe, Sequential, Partial, Constrained, Conditional):
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
-    penalty: float = 1.0
+    repetition_penalty: float = 1.0
     beams: int | None = None
     length: int | None = None
     particles: int = 16
@@ -92,8 +92,8 @@ class Transformer(Recipe, Sequential, Partial, Constrained, Conditional):
             raise UsageError(f"top_p is {self.top_p}, but a share of the probability lies in (0, 1].")
         if self.min_p is not None and not 0 <= self.min_p < 1:
             raise UsageError(f"min_p is {self.min_p}, but a share of the largest probability lies in [0, 1).")
-        if not self.penalty > 0:
-            raise UsageError(f"penalty is {self.penalty}, but must be above 0; 1 is none, 1.2 discourages repetition.")
+        if not self.repetition_penalty > 0:
+            raise UsageError(f"repetition_penalty is {self.repetition_penalty}, but must be above 0; 1 is none, 1.2 discourages.")
         for name in ("top_k", "beams", "length", "width", "depth", "heads"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -150,17 +150,19 @@ class Transformer(Recipe, Sequential, Partial, Constrained, Conditional):
         """−log p(x | y) in reduced precision, (n,)."""
         short = self.precision == "bf16" or (self.precision == "auto" and _bfloat16(x.device))
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=short):
-            return -self._sum(self._ordered(x), y)
+            return -self._terms(self._ordered(x), y).sum(1)
 
-    def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
+    def _log_prob_cells(self, x: Tensor, y: Tensor | None) -> Tensor:
         rows = range(0, len(x), self._rows)
         pieces = [(x[i : i + self._rows], None if y is None else y[i : i + self._rows]) for i in rows]
-        return torch.cat([self._sum(self._ordered(a), b) for a, b in pieces]) if pieces else torch.zeros(0)
+        terms = [self._terms(self._ordered(a), b) for a, b in pieces] or [torch.zeros(0, self.space_.size)]
+        return torch.cat(terms)[:, self.order_.argsort().to(x.device)]
 
-    def _sum(self, x: Tensor, y: Tensor | None) -> Tensor:
+    def _terms(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """log p of each entry given those before it, (n, entries), in reading order; 0 behind the end."""
         logits = self.net_(x, y).float()
         each = -F.cross_entropy(logits.flatten(0, 1), x.flatten(), reduction="none").view(x.shape)
-        return (each * self._counted(x)).sum(1)
+        return each * self._counted(x)
 
     def _sample(self, n: int, y: Tensor | None) -> Tensor:
         x = torch.zeros((n, self._stop), dtype=torch.int64)
@@ -230,7 +232,7 @@ class Transformer(Recipe, Sequential, Partial, Constrained, Conditional):
         end = getattr(self.space_, "end", None)
         return Ancestral(
             self.net_, x, y, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p, min_p=self.min_p,
-            penalty=self.penalty, end=end, banned=banned,
+            penalty=self.repetition_penalty, end=end, banned=banned,
         )  # fmt: skip
 
     def _drawn(self, items: Ancestral, start: int) -> Tensor:
