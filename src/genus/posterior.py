@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -19,8 +17,8 @@ from torch import Tensor
 from genus import dice
 from genus.capability import Density, Energy
 from genus.errors import UsageError, nearest
-from genus.maths import diagnostics
 from genus.maths.chain import Info, State, independence, init
+from genus.maths.draws import Draws
 from genus.maths.target import Free, Parameter, Target, parameter, scattered
 from genus.maths.tempering import Tempered, anneal, ladder
 from genus.maths.walkers import gibbs, slice_sample, slice_within_gibbs, stretch
@@ -48,11 +46,10 @@ THIN = {
     "ensemble": 20,
 }  # steps a kept draw of kernels that walk
 POPULATIONS = 8  # of particles, run apart so that they can be compared
-ENOUGH = 400  # effective draws, in the bulk and in the tails
 
 
 @dataclass(kw_only=True, eq=False)
-class Posterior(BaseEstimator):
+class Posterior(Draws, BaseEstimator):
     """Draws from p(x) ∝ exp(log_density(x)), by many chains that move at once.
 
     The density is the user's own function, a prior and a likelihood that `fit` gives the data, or a fitted model of genus.
@@ -298,77 +295,9 @@ class Posterior(BaseEstimator):
             return model.codec_.unpack(rows.float().reshape(n, *model.space_.shape), model.space_)
         return pd.DataFrame(rows.numpy(), columns=self.names_) if isinstance(self.parameters, dict) else rows.numpy()
 
-    def summary(self) -> pd.DataFrame:
-        """One row a number: mean and sd with their Monte-Carlo errors, quantiles, effective draws, R-hat."""
-        check_is_fitted(self, "draws_")
-        if not hasattr(self, "summary_"):
-            draws = torch.from_numpy(self.draws_)
-            flat = self.draws_.reshape(-1, draws.shape[2])
-            low, middle, high = np.quantile(flat, [0.05, 0.5, 0.95], axis=0)
-            columns = {"mean": flat.mean(0), "sd": flat.std(0, ddof=1), "q5": low, "median": middle, "q95": high}
-            measures = ("mcse_mean", "mcse_sd", "ess_bulk", "ess_tail", "r_hat")
-            columns |= {name: getattr(diagnostics, name)(draws).numpy() for name in measures}
-            self.summary_ = pd.DataFrame(columns, index=pd.Index(self.names_))
-        return self.summary_
-
-    @property
-    def reasons_(self) -> list[str]:
-        """Why the draws are not to be believed, a sentence each; empty where nothing speaks against them."""
-        table, found = self.summary(), []
-        hats = table["r_hat"].fillna(np.inf).to_numpy()
-        worst = int(hats.argmax())
-        if hats[worst] >= 1.01:
-            found.append(f"R-hat of {self.names_[worst]} is {hats[worst]:.3f}, not below 1.01: raise warmup and draws.")
-        for column, word in (("ess_bulk", "bulk"), ("ess_tail", "tails")):
-            counts = table[column].fillna(0).to_numpy()
-            few = int(counts.argmin())
-            if counts[few] < ENOUGH:
-                found.append(f"{self.names_[few]} has {counts[few]:.0f} effective draws in the {word}, under {ENOUGH}.")
-        if self.divergences_:
-            found.append(f"{self.divergences_} orbits diverged, where the density bends sharply: raise accept, or reparametrise.")
-        stuck = int((np.ptp(self.draws_, axis=0) == 0).all(1).sum())
-        if stuck:
-            found.append(f"{stuck} of {self.draws_.shape[1]} chains never moved: give a better start, or raise warmup.")
-        if self.kernel_ in ("hmc", "nuts") and float(np.median(_bfmi(self.energy_))) < 0.3:
-            found.append("Energies change slowly (BFMI under 0.3): the tails are hardly visited; reparametrise.")
-        return found
-
-    @property
-    def converged_(self) -> bool:
-        """Whether nothing speaks against the draws: R-hat below 1.01, enough effective draws, no divergence."""
-        return not self.reasons_
-
-    def plot(self, path: str | Path | None = None, *, most: int = 6, kind: Literal["svg", "png"] = "svg") -> bytes:
-        """Traces and rank histograms of the first `most` numbers as SVG or PNG bytes, also written to `path`.
-
-        Chains are drawn in eight bundles: ranks of a bundle spread evenly where chains agree.
-        """
-        from matplotlib.figure import Figure
-
-        draws = self.draws_[:, :, :most]
-        figure = Figure(figsize=(9, 1.6 * draws.shape[2]), layout="constrained")
-        for i, (left, right) in enumerate(figure.subplots(draws.shape[2], 2, squeeze=False)):
-            values = draws[:, :, i]
-            left.plot(values[:, :: max(1, values.shape[1] // 8)][:, :8], linewidth=0.6)
-            left.set_ylabel(self.names_[i])
-            ranks = values.ravel().argsort().argsort().reshape(values.shape)
-            bundles = [part.ravel() for part in np.array_split(ranks, min(8, values.shape[1]), axis=1)]
-            right.hist(bundles, bins=20, histtype="step", density=True)
-            right.set_yticks([])
-        out = io.BytesIO()
-        kind = "png" if path is not None and str(path).endswith(".png") else kind
-        figure.savefig(out, format=kind)
-        if path is not None:
-            Path(path).write_bytes(out.getvalue())
-        return out.getvalue()
-
 
 def _names(name: str, block: Parameter) -> list[str]:
     return [name] if block.size == 1 else [f"{name}[{i}]" for i in range(block.size)]
-
-
-def _bfmi(energy: np.ndarray) -> np.ndarray:
-    return diagnostics.bfmi(torch.from_numpy(energy)).numpy()
 
 
 def _of_model(model: Model) -> Callable[[Tensor], Tensor]:
