@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import sys
 import time
 from datetime import date
 from pathlib import Path
@@ -48,7 +49,7 @@ def record(name: str, rows: list[dict[str, Any]], *, seed: int | list[int], seco
     """
     content = {
         "name": name,
-        "command": f"python benchmarks/{name}.py",
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "date": date.today().isoformat(),
         "seed": seed,
         "seconds": round(seconds, 1),
