@@ -78,12 +78,11 @@ def learn_bag(texts: list[str], name: str, *, meant: bool = False) -> dict[str, 
 
 
 def bag(texts: list[str], form: dict[str, Any], name: str) -> Tensor:
-    """Which of the known words each text holds, (n, words) float; raises DataError for a text that holds none of them."""
+    """Which of the known words each text holds, (n, words) float; raises DataError where no text holds any of them."""
     place = {word: i for i, word in enumerate(form["words"])}
     out = torch.zeros(len(texts), len(place))
     for i, text in enumerate(texts):
-        known = [place[word] for word in words_of(text) if word in place]
-        if not known:
-            raise DataError(f"The condition {name!r} holds no word of the training at row {i} ({text[:40]!r}): say it otherwise.")
-        out[i, known] = 1.0
+        out[i, [place[word] for word in words_of(text) if word in place]] = 1.0
+    if len(texts) and not out.any():
+        raise DataError(f"The condition {name!r} holds no word of the training ({texts[0][:40]!r}): say it otherwise.")
     return out
