@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_BENCHMARKS = {"all", "mnist", "record", "scoreboard", "peers", "tables_peers"}
+NOT_BENCHMARKS = {"all", "interpolated", "mnist", "record", "scoreboard", "peers", "tables_peers"}
 SEVERAL = {  # benchmarks that are several, by their first word
     "mnist_likelihood": ("vae", "iwae", "vamp"), "mnist_ordered": ("made", "nade"), "mnist_pixel": ("pixelcnn", "pixelrnn"),
     "mnist_flows": ("nice", "realnvp", "glow"),
