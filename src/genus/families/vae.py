@@ -85,7 +85,7 @@ class VAE(Recipe, Bound, Estimate, Latent, Conditional):
     body: Body = "auto"
     temperature: float = 1.0
     floor: float = 0.01
-    draws: int = 100
+    draws: int = 50
 
     def _check(self) -> None:
         for name, what in (("latent", "the numbers in a code"), ("importance", "codes an item"), ("levels", "levels of codes"),
