@@ -43,6 +43,12 @@ def channels(transform):
     return Coupling(torch.tensor([0, 3]), torch.tensor([1, 2]), net, transform)
 
 
+def halves(transform, first):
+    order = torch.arange(5)
+    stay, move = (order[:2], order[2:]) if first else (order[2:], order[:2])
+    return Coupling(stay, move, Perceptron(len(stay), len(move) * transform.parameters, width=16, depth=2), transform)
+
+
 def masked(transform, rank, condition=0):
     rank = torch.tensor(rank)
     net = masked_teller(rank, transform.parameters, width=16, depth=1, condition=condition)
@@ -50,6 +56,8 @@ def masked(transform, rank, condition=0):
 
 
 CASES = {
+    "coupling by its first half": (lambda: halves(Affine(), True), (5,)),
+    "coupling by its last half": (lambda: halves(Spline(), False), (5,)),
     "additive coupling": (lambda: vectors(Shift()), (4,)),
     "affine autoregressive": (lambda: masked(Affine(), [2, 0, 3, 1]), (4,)),
     "spline autoregressive": (lambda: masked(Spline(), [3, 2, 1, 0]), (4,)),
@@ -211,3 +219,19 @@ def test_the_gradient_of_a_mixing_is_its_finite_difference():
 
         x = torch.randn(*shape, dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradcheck(run, (x, *weights))
+
+
+@pytest.mark.parametrize("make", [lambda: halves(Affine(), True), lambda: halves(Spline(), False),
+                                  lambda: masked(Spline(), [1, 0, 2, 4, 3])])  # fmt: skip
+def test_the_gradient_of_a_layer_is_its_finite_difference(make):
+    torch.manual_seed(0)
+    layer = stirred(make())
+    allowed = [p.detach().ne(0).double() for p in layer.parameters()]
+    names, weights = zip(*layer.named_parameters(), strict=True)
+
+    def run(x, *weights):
+        kept = [w * mask for w, mask in zip(weights, allowed, strict=True)]
+        return torch.func.functional_call(layer, dict(zip(names, kept, strict=True)), (x,))
+
+    x = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(run, (x, *weights))

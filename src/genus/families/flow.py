@@ -151,6 +151,7 @@ class RealNVP(Flow):
     mapping: of one entry, "spline" (Durkan et al. 2019) or "affine" (Dinh et al. 2017).
     layers: couplings, a level for images; None takes those of `size`. width, depth: of the nets, likewise.
     bins: pieces of a spline; None takes 16 for vectors of up to 8 entries, else 8.
+    mixing: of a vector between couplings, a learnt "matrix", a fixed "shuffle" or "none", which are faster.
     temperature: of sampling, a factor of z; 1 is the model itself. scales: levels of an image at most.
     base: density of z, "normal" or "logistic".
 
@@ -167,8 +168,11 @@ class RealNVP(Flow):
     mapping: Literal["spline", "affine"] = "spline"
     bins: int | None = None
     scales: int = 3
+    mixing: Literal["matrix", "shuffle", "none"] = "matrix"
 
     def _check(self) -> None:
+        if self.mixing not in ("matrix", "shuffle", "none"):
+            raise UsageError(f"mixing={self.mixing!r} is not one of matrix, shuffle, none.")
         if self.mapping not in ("spline", "affine"):
             raise UsageError(f"mapping={self.mapping!r} is not one of spline, affine.")
         super()._check()
@@ -179,7 +183,7 @@ class RealNVP(Flow):
         return Spline(bins) if self.mapping == "spline" or features == 1 else Affine()
 
     def _moves(self, d: int) -> Bijection:
-        return coupled(d, self._transform(d), **self._dials(), **self._told())
+        return coupled(d, self._transform(d), **self._dials(), **self._told(), mixing=self.mixing)
 
     def _levels(self, shape: tuple[int, int, int]) -> Bijection | None:
         dials = self._dials(image=True)
@@ -217,7 +221,7 @@ class NICE(Flow):
 
     def _moves(self, d: int) -> Bijection:
         shuffled = [] if d == 1 else [Permute(torch.randperm(d))]
-        return Chain([*shuffled, coupled(d, Shift(), **self._dials(), **self._told(), mixed=False), ActNorm(d)])
+        return Chain([*shuffled, coupled(d, Shift(), **self._dials(), **self._told(), mixing="none"), ActNorm(d)])
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genus.maths.spline import Elementwise
+from genus.maths.tape import HandNet, Layer
 
 Map = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -145,10 +146,24 @@ class Permute(Bijection):
         self.register_buffer("back", torch.argsort(order))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return x.index_select(1, self.order), x.new_zeros(len(x))
+        return _Reordered.apply(x, self.order, self.back), x.new_zeros(len(x))  # pyright: ignore[reportReturnType]
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return z.index_select(1, self.back), z.new_zeros(len(z))
+        return _Reordered.apply(z, self.back, self.order), z.new_zeros(len(z))  # pyright: ignore[reportReturnType]
+
+
+class _Reordered(torch.autograd.Function):
+    """Axis 1 in another order; the gradient is read back in the old one, where autograd would add into zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
+        ctx.back = back
+        return x.t()[order].t() if x.dim() == 2 else x.index_select(1, order)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        g = grads[0]
+        return g.t()[ctx.back].t() if g.dim() == 2 else g.index_select(1, ctx.back), None, None
 
 
 class Mix(Bijection):
@@ -257,6 +272,10 @@ class Coupling(Bijection):
         self.halves = self.first or torch.equal(torch.cat([move, stay]), natural)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if self.halves and isinstance(self.net, HandNet) and hasattr(self.transform, "run"):
+            cut = len(self.stay) if self.first else len(self.move)
+            block = (cut, len(self.back)) if self.first else (0, cut)
+            return Layer.apply(x, y, self.net, self.transform, block, *self.net.matrices())  # pyright: ignore[reportReturnType]
         return self._moved(x, y, self.transform)
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -316,6 +335,8 @@ class Autoregressive(Bijection):
         self.net, self.transform = net, transform
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if isinstance(self.net, HandNet) and hasattr(self.transform, "run"):
+            return Layer.apply(x, y, self.net, self.transform, None, *self.net.matrices())  # pyright: ignore[reportReturnType]
         z, log_slope = self.transform(x.t(), told(self.net(x, y), self.transform.parameters))
         return z.t(), log_slope.sum(0)
 
@@ -326,19 +347,6 @@ class Autoregressive(Bijection):
             found, log_slope = self.transform.inverse(z.index_select(1, i).t(), parameters.index_select(1, i))
             x, total = x.index_copy(1, i, found.t()), total + log_slope[0]
         return x, total
-
-
-class Squeeze(Bijection):
-    """(C, H, W) ↔ (4C, H/2, W/2): each 2 × 2 block of pixels becomes four channels, in reading order.
-
-    After it, the channels (0, 3) of every four are one colour of a checkerboard.
-    """
-
-    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return nn.functional.pixel_unshuffle(x, 2), x.new_zeros(len(x))
-
-    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return nn.functional.pixel_shuffle(z, 2), z.new_zeros(len(z))
 
 
 class Flatten(Bijection):
@@ -353,31 +361,3 @@ class Flatten(Bijection):
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return z.reshape(len(z), *self.shape), z.new_zeros(len(z))
-
-
-class Multiscale(Bijection):
-    """Levels of which each lets half its features out: `first` maps x, half goes to z, `rest` maps the other half.
-
-    The output is a flat vector, the parts let out early first (Dinh et al. 2017, section 3.6).
-    """
-
-    def __init__(self, first: Bijection, rest: Bijection, shape: tuple[int, int, int]) -> None:
-        super().__init__()
-        self.first, self.rest, self.shape = first, rest, shape
-
-    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        h, log_det = self.first(x, y)
-        out, go = h.split(self.shape[0] // 2, dim=1)
-        z, more = self.rest(go, y)
-        return torch.cat([out.flatten(1), z], 1), log_det + more
-
-    def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        cut = math.prod(self.shape) // 2
-        go, more = self.rest.inverse(z[:, cut:], y)
-        out = z[:, :cut].reshape(len(z), self.shape[0] // 2, *self.shape[1:])
-        x, log_det = self.first.inverse(torch.cat([out, go], 1), y)
-        return x, log_det + more
-
-    def settle(self, x: Tensor, y: Tensor | None = None) -> None:
-        self.first.settle(x, y)
-        self.rest.settle(self.first(x, y)[0].split(self.shape[0] // 2, dim=1)[1], y)

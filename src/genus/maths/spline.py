@@ -54,7 +54,24 @@ class Affine:
     parameters: int = 2
 
     def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        return _Affine.apply(x, parameters, self.limit)  # pyright: ignore[reportReturnType]
+        return _Alone.apply(self, x, parameters)  # pyright: ignore[reportReturnType]
+
+    def run(self, tape: Any, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """(z, log dz/dx), what their gradient needs left on the tape."""
+        soft = torch.tanh(parameters[0] / self.limit)
+        log_scale = soft * self.limit
+        scale = log_scale.exp()
+        tape.save_for_backward(x, soft, scale)
+        return torch.addcmul(parameters[1], x, scale), log_scale
+
+    def back(self, tape: Any, for_z: Tensor, for_log: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradients of x and of the parameters."""
+        x, soft, scale = tape.saved_tensors
+        gx = for_z * scale
+        found = for_z.new_empty((2, *for_z.shape))
+        found[1] = for_z
+        torch.mul(torch.addcmul(for_log, gx, x), 1 - soft * soft, out=found[0])
+        return gx, found
 
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         raw, shift = parameters.unbind(0)
@@ -62,26 +79,17 @@ class Affine:
         return (z - shift) * torch.exp(-log_scale), -log_scale
 
 
-class _Affine(torch.autograd.Function):
-    """x, (raw, t) ↦ (x e^s + t, s), s = limit tanh(raw / limit), with its gradient."""
+class _Alone(torch.autograd.Function):
+    """An elementwise map by itself, its gradient by hand."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, parameters: Tensor, limit: float) -> tuple[Tensor, Tensor]:
-        soft = torch.tanh(parameters[0] / limit)
-        log_scale = soft * limit
-        scale = log_scale.exp()
-        ctx.save_for_backward(x, soft, scale)
-        return torch.addcmul(parameters[1], x, scale), log_scale
+    def forward(ctx: Any, how: Any, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.how = how
+        return how.run(ctx, x, parameters)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, soft, scale = ctx.saved_tensors
-        for_z, for_log = grads
-        gx = for_z * scale
-        found = for_z.new_empty((2, *for_z.shape))
-        found[1] = for_z
-        torch.mul(torch.addcmul(for_log, gx, x), 1 - soft * soft, out=found[0])
-        return gx, found, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, Tensor]:
+        return None, *ctx.how.back(ctx, *grads)
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ class Spline:
         return 3 * self.bins - 1
 
     def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        return _Forward.apply(x, parameters, self)  # pyright: ignore[reportReturnType]
+        return _Alone.apply(self, x, parameters)  # pyright: ignore[reportReturnType]
 
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         inside = z.abs() < self.bound
@@ -117,52 +125,15 @@ class Spline:
         x, log_slope = _down(inner, left, width, bottom, height, a, b)
         return torch.where(inside, x, z), torch.where(inside, -log_slope, 0.0)
 
-    # -- the bin that holds an entry ----------------------------------------------------------------------
-
-    @property
-    def free(self) -> float:
-        """The share of the interval that the softmax deals out; the rest is every bin's least share."""
-        return 1 - LEAST * self.bins
-
-    def starts(self, share: Tensor) -> Tensor:
-        """Where the bins begin, (2, bins, …) of softmax shares (2, bins, …): along x, then along z."""
-        before = torch.ones(self.bins, self.bins, dtype=share.dtype, device=share.device).tril_(-1)
-        at = torch.arange(self.bins, dtype=share.dtype, device=share.device)
-        at = at.mul_(2 * self.bound * LEAST).sub_(self.bound)[:, None]
-        before.mul_(2 * self.bound * self.free)
-        return (before @ share.flatten(2)).add_(at).view_as(share) if not share.requires_grad else (
-            before @ share.flatten(2) + at
-        ).view_as(share)
-
-    def box(self, share: Tensor, starts: Tensor, k: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(left, width, bottom, height) of bin k of each entry."""
-        index = k.expand(2, 1, *k.shape)
-        left, bottom = starts.gather(1, index)[:, 0].unbind(0)
-        size = 2 * self.bound * (LEAST + self.free * share.gather(1, index)[:, 0])
-        width, height = size.unbind(0)
-        return left, width, bottom, height
-
-    def slopes(self, parameters: Tensor, k: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(slopes at both ends of bin k (2, …), their raw parameters, their rows among the parameters); 1 at the outer ends."""
-        ends = torch.stack([k + (2 * self.bins - 1), k + 2 * self.bins])
-        outer = torch.stack([k == 0, k == self.bins - 1])
-        rows = ends.clamp_(max=self.parameters - 1)
-        raw = parameters.gather(0, rows).masked_fill(outer, 0.0) + NEUTRAL
-        return LEAST + softplus(raw), raw, rows
-
-
-class _Forward(torch.autograd.Function):
-    """Durkan et al.'s equations 4 and 5 with their gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, parameters: Tensor, spline: Spline) -> tuple[Tensor, Tensor]:
-        inner = x.clamp(-spline.bound, spline.bound)
+    def run(self, tape: Any, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """(z, log dz/dx) by Durkan et al.'s equations 4 and 5, what their gradient needs left on the tape."""
+        inner = x.clamp(-self.bound, self.bound)
         inside = inner == x
-        share = parameters[: 2 * spline.bins].unflatten(0, (2, spline.bins)).softmax(1)
-        starts = spline.starts(share)
+        share = parameters[: 2 * self.bins].unflatten(0, (2, self.bins)).softmax(1)
+        starts = self.starts(share)
         k = (inner >= starts[0, 1:]).sum(0)
-        left, width, bottom, height = spline.box(share, starts, k)
-        ends, raw, rows = spline.slopes(parameters, k)
+        left, width, bottom, height = self.box(share, starts, k)
+        ends, raw, rows = self.slopes(parameters, k)
         a, b = ends.unbind(0)
         u = ((inner - left) / width).clamp_(0, 1)
         s = height / width
@@ -172,15 +143,13 @@ class _Forward(torch.autograd.Function):
         q = (b * u * u).add_(2 * s * v).addcmul_(a, (1 - u).square_())
         z = torch.addcmul(bottom, height, rise)
         log_slope = (s * s * q / (under * under)).log_()
-        ctx.spline = spline
-        ctx.save_for_backward(share, k, left, width, bottom, height, ends, raw, rows, u, s, v, under, rise, q, inside)
+        tape.save_for_backward(share, k, left, width, bottom, height, ends, raw, rows, u, s, v, under, rise, q, inside)
         return torch.where(inside, z, x), log_slope.mul_(inside)
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        spline: Spline = ctx.spline
-        share, k, left, width, bottom, height, ends, raw, rows, u, s, v, under, rise, q, inside = ctx.saved_tensors
-        (a, b), (for_z, for_log) = ends.unbind(0), grads
+    def back(self, tape: Any, for_z: Tensor, for_log: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradients of x and of the parameters."""
+        share, k, left, width, bottom, height, ends, raw, rows, u, s, v, under, rise, q, inside = tape.saved_tensors
+        a, b = ends.unbind(0)
         gz, gl = for_z * inside, for_log * inside
         turn = 1 - 2 * u
         over_q, over_under = gl / q, gl / under
@@ -197,20 +166,44 @@ class _Forward(torch.autograd.Function):
         gx = g_u / width
         g_width = -(gx * u + g_s * s / width)
         g_height = gz * rise + g_s / width
+        corner, size = torch.stack([-gx, gz]), torch.stack([g_width, g_height])
+        of_raw, start = torch.stack([g_a, g_b]).mul_(torch.sigmoid(raw)), torch.stack([left, bottom])
+        return torch.where(inside, gx, for_z), spline_gradient(self, share, k, corner, size, start, of_raw, rows)
+
+    # -- the bin that holds an entry ----------------------------------------------------------------------
+
+    @property
+    def free(self) -> float:
+        """The share of the interval that the softmax deals out; the rest is every bin's least share."""
+        return 1 - LEAST * self.bins
+
+    def starts(self, share: Tensor) -> Tensor:
+        """Where the bins begin, (2, bins, …) of softmax shares (2, bins, …): along x, then along z."""
+        before = torch.ones(self.bins, self.bins, dtype=share.dtype, device=share.device).tril_(-1)
+        at = torch.arange(self.bins, dtype=share.dtype, device=share.device)
+        at = at.mul_(2 * self.bound * LEAST).sub_(self.bound)[:, None]
+        before.mul_(2 * self.bound * self.free)
         return (
-            torch.where(inside, gx, for_z),
-            spline_gradient(
-                spline,
-                share,
-                k,
-                torch.stack([-gx, gz]),
-                torch.stack([g_width, g_height]),
-                torch.stack([left, bottom]),
-                torch.stack([g_a, g_b]) * torch.sigmoid(raw),
-                rows,
-            ),
-            None,
+            (before @ share.flatten(2)).add_(at).view_as(share)
+            if not share.requires_grad
+            else (before @ share.flatten(2) + at).view_as(share)
         )
+
+    def box(self, share: Tensor, starts: Tensor, k: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(left, width, bottom, height) of bin k of each entry."""
+        index = k.expand(2, 1, *k.shape)
+        left, bottom = starts.gather(1, index)[:, 0].unbind(0)
+        size = 2 * self.bound * (LEAST + self.free * share.gather(1, index)[:, 0])
+        width, height = size.unbind(0)
+        return left, width, bottom, height
+
+    def slopes(self, parameters: Tensor, k: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(slopes at both ends of bin k (2, …), their raw parameters, their rows among the parameters); 1 at the outer ends."""
+        ends = torch.stack([k + (2 * self.bins - 1), k + 2 * self.bins])
+        outer = torch.stack([k == 0, k == self.bins - 1])
+        rows = ends.clamp_(max=self.parameters - 1)
+        raw = parameters.gather(0, rows).masked_fill(outer, 0.0) + NEUTRAL
+        return LEAST + softplus(raw), raw, rows
 
 
 def spline_gradient(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 
@@ -15,10 +16,9 @@ from genus.maths.bijection import (
     Flatten,
     Inverse,
     Mix,
-    Multiscale,
     Permute,
-    Squeeze,
 )
+from genus.maths.multiscale import Multiscale, Squeeze
 from genus.maths.spline import Elementwise
 from genus.nets.autoregressive import masked_teller
 from genus.nets.coupling import ImageTeller
@@ -37,9 +37,9 @@ def coupled(
     depth: int,
     condition: int = 0,
     dropout: float = 0.0,
-    mixed: bool = True,
+    mixing: Literal["matrix", "shuffle", "none"] = "matrix",
 ) -> Chain:
-    """Couplings of a vector's halves, either in turn, between learnt mixings (`mixed`) or nothing.
+    """Couplings of a vector's halves, either in turn, between learnt matrices, fixed shuffles or nothing (`mixing`).
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ def coupled(
             len(stay), len(move) * transform.parameters, width=width, depth=depth, condition=condition, dropout=dropout
         )
         links.append(Coupling(stay, move, net, transform))
-        if mixed and d > 2 and i + 1 < layers:
-            links.append(Mix(d) if d <= WIDEST_MIX else Permute(torch.randperm(d)))
+        if mixing != "none" and d > 2 and i + 1 < layers:
+            links.append(Mix(d) if mixing == "matrix" and d <= WIDEST_MIX else Permute(torch.randperm(d)))
     return Chain(links)
 
 

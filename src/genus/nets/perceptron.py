@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from genus.maths.tape import HandNet
 
-class Perceptron(nn.Module):
+
+class Perceptron(HandNet):
     """x (n, inputs), y (n, condition) ↦ (n, outputs), zero before training.
 
     h = A [x; y; 1]; `depth` times h ← h + W [relu(h); 1]; out = B [relu(h); 1]. Of small nets the time goes
@@ -68,10 +69,49 @@ class Perceptron(nn.Module):
             if mask is not None:
                 weight.mul_(mask)
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        weights, masks = self._layers
+    def matrices(self) -> list[Tensor]:
+        return self._layers[0]
+
+    def run(self, tape: Any, x: Tensor, y: Tensor | None, weights: tuple[Tensor, ...]) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        return _Perceptron.apply(x, y if self.condition else None, dropout, masks, *weights)  # pyright: ignore[reportReturnType]
+        inputs = len(x)
+        seen = _room(weights[0].shape[1] - 1, x)
+        seen[:inputs] = x
+        if y is not None and self.condition:
+            seen[inputs:-1] = y.t()
+        h, heard, kept = torch.mm(weights[0], seen), [seen], list[Tensor]()
+        for weight in weights[1:]:
+            lit = _room(len(h), x)
+            torch.clamp_min(h, 0, out=lit[:-1])
+            heard.append(lit)
+            if weight is weights[-1]:
+                h = torch.mm(weight, lit)
+                continue
+            if dropout:
+                kept.append((torch.rand_like(h) >= dropout) / (1 - dropout))
+                lit[:-1].mul_(kept[-1])
+            h = torch.addmm(h, weight, lit)
+        tape.notes = inputs, kept
+        tape.save_for_backward(*heard, *weights)
+        return h
+
+    def back(self, tape: Any, g: Tensor, for_y: bool) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+        (inputs, kept), masks, count = tape.notes, self._layers[1], len(self.inner) + 2
+        heard, weights = tape.saved_tensors[:count], tape.saved_tensors[count:]
+        found: list[Tensor] = []
+        for place in range(count - 1, -1, -1):
+            gradient, mask = torch.mm(g, heard[place].t()), masks[place]
+            found.append(gradient if mask is None else gradient.mul_(mask))
+            if not place:
+                break
+            back = torch.mm(weights[place][:, :-1].t(), g)
+            if kept and place < count - 1:
+                back.mul_(kept[place - 1])
+            back = torch.ops.aten.threshold_backward(back, heard[place][:-1], 0)
+            g = back if place == count - 1 else back.add_(g)
+        gx = torch.mm(weights[0][:, :inputs].t(), g)
+        gy = torch.mm(weights[0][:, inputs:-1].t(), g).t() if for_y else None
+        return gx, gy, found[::-1]
 
 
 def _with_bias(mask: Tensor) -> Tensor:
@@ -92,52 +132,3 @@ def _room(rows: int, like: Tensor) -> Tensor:
     room = like.new_empty(rows + 1, like.shape[-1])
     room[-1] = 1
     return room
-
-
-class _Perceptron(torch.autograd.Function):
-    """The formula of `Perceptron` and its gradient; masked weights stay zero, since their gradient is masked."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, y: Tensor | None, dropout: float, masks: Sequence[Tensor | None], *weights: Tensor
-    ) -> Tensor:
-        inputs, rows = x.shape[1], x.t()
-        seen = _room(weights[0].shape[1] - 1, rows)
-        seen[:inputs] = rows
-        if y is not None:
-            seen[inputs:-1] = y.t()
-        h, heard, kept = torch.mm(weights[0], seen), [seen], []
-        for weight in weights[1:]:
-            lit = _room(len(h), rows)
-            torch.clamp_min(h, 0, out=lit[:-1])
-            heard.append(lit)
-            if weight is weights[-1]:
-                h = torch.mm(weight, lit)
-                continue
-            if dropout:
-                kept.append((torch.rand_like(h) >= dropout) / (1 - dropout))
-                lit[:-1].mul_(kept[-1])
-            h = torch.addmm(h, weight, lit)
-        ctx.masks, ctx.inputs, ctx.kept = masks, inputs, kept
-        ctx.save_for_backward(*heard, *weights)
-        return h.t()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        saved, count = ctx.saved_tensors, len(ctx.masks)
-        heard, weights = saved[:count], saved[count:]
-        found: list[Tensor] = []
-        g = grads[0].t()
-        for place in range(count - 1, -1, -1):
-            gradient = torch.mm(g, heard[place].t())
-            found.append(gradient if ctx.masks[place] is None else gradient.mul_(ctx.masks[place]))
-            if not place:
-                break
-            back = torch.mm(weights[place][:, :-1].t(), g)
-            if ctx.kept and place < count - 1:
-                back.mul_(ctx.kept[place - 1])
-            back = torch.ops.aten.threshold_backward(back, heard[place][:-1], 0)
-            g = back if place == count - 1 else back.add_(g)
-        gx = torch.mm(weights[0][:, : ctx.inputs].t(), g).t() if ctx.needs_input_grad[0] else None
-        gy = torch.mm(weights[0][:, ctx.inputs : -1].t(), g).t() if ctx.needs_input_grad[1] else None
-        return gx, gy, None, None, *found[::-1]
