@@ -59,7 +59,7 @@ class PixelCNN(Recipe, Sequential, Partial, Conditional):
     depth: int | None = None
     reach: int = 2
     batch: int = 32
-    lr: float = 2e-3
+    lr: float = 3e-3
     precision: Literal["auto", "f32", "bf16"] = "auto"
     temperature: float = 1.0
     particles: int = 16

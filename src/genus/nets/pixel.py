@@ -68,7 +68,8 @@ class Masked(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, rows: int, side: int, own: bool) -> None:
         super().__init__()
-        self.rows, self.side, self.own = rows, side, own
+        self.inputs, self.rows, self.side, self.own = inputs, rows, side, own
+        self.reach = (side + own) * inputs  # numbers of its own row that a pixel sees
         width = 2 * side + 1 if rows else side + own
         mask = torch.ones(rows + 1, width)
         mask[-1, side + own :] = 0
@@ -85,32 +86,36 @@ class Masked(nn.Module):
     def begin(self, memory: Memory, n: int, width: int) -> None:
         """Nothing has been seen of n items."""
         weight = self.conv.weight
-        memory.kept[self] = weight.new_zeros(n, width + 2 * self.side, weight.shape[1])
-        memory.kept[self, "rows"] = weight.new_zeros(n, weight.shape[1], self.rows, width + 2 * self.side)
+        memory.kept[self] = weight.new_zeros(n, (width + 2 * self.side) * self.inputs)
+        memory.kept[self, "rows"] = weight.new_zeros(n, self.inputs, self.rows, width + 2 * self.side)
         memory.fixed[self] = weight[:, :, -1, : self.side + self.own].transpose(1, 2).flatten(1).T.contiguous()
 
     def last(self, memory: Memory) -> Tensor:
         """The inputs (n, inputs, width) of the row that was put last."""
-        return memory.kept[self][:, self.side : -self.side or None].transpose(1, 2)
+        return self._line(memory)[:, :, self.side : -self.side or None]
+
+    def _line(self, memory: Memory) -> Tensor:
+        """The inputs of the row and of what pads it, (n, inputs, width + 2 side)."""
+        return memory.kept[self].unflatten(1, (-1, self.inputs)).transpose(1, 2)
 
     def row(self, memory: Memory) -> Tensor:
         """Begin a row; what the rows above give to each of its pixels, (n, outputs, width or 1)."""
         kept, bias = memory.kept, self.conv.bias
         assert bias is not None
-        last = kept[self]
-        kept[self] = torch.zeros_like(last)
+        last = self._line(memory)
+        kept[self] = torch.zeros_like(kept[self])
         if not self.rows:
             return bias.expand(len(last), len(bias))[:, :, None]
-        rows = kept[self, "rows"] = torch.cat([kept[self, "rows"][:, :, 1:], last.transpose(1, 2)[:, :, None]], 2)
+        rows = kept[self, "rows"] = torch.cat([kept[self, "rows"][:, :, 1:], last[:, :, None]], 2)
         return F.conv2d(rows, self.conv.weight[:, :, :-1], bias)[:, :, 0]
 
     def put(self, memory: Memory, value: Tensor) -> None:
         """Set the inputs (n, inputs) of the pixel."""
-        memory.kept[self][:, self.side + memory.j] = value
+        memory.kept[self].narrow(1, (self.side + memory.j) * self.inputs, self.inputs).copy_(value)
 
     def pixel(self, memory: Memory, above: Tensor) -> Tensor:
         """The outputs (n, outputs) of the pixel, of which the rows above gave `above`."""
-        window = memory.kept[self].narrow(1, memory.j, self.side + self.own).flatten(1)
+        window = memory.kept[self].narrow(1, memory.j * self.inputs, self.reach)
         return torch.addmm(above, window, memory.fixed[self])
 
 
