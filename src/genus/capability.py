@@ -19,6 +19,7 @@ from genus import dice
 from genus.data.conditions import conditions
 from genus.data.stream import Chunks, opened
 from genus.data.table import TableCodec
+from genus.data.text import TextCodec
 from genus.errors import UsageError
 from genus.maths.particles import Items as Unfolded
 from genus.maths.quantise import Packed, drawn
@@ -90,12 +91,16 @@ class Factored(Density):
     def log_prob_by(self, X: Any, y: Any = None) -> Any:
         """Exact nats by column of a table, a DataFrame (n, columns) whose rows sum to `log_prob`: what explains an anomaly.
 
-        Raises UsageError for data that are no table.
+        Of texts a list of Series, the nats of each token, which is its label; ␃ stands for the end.
+
+        Raises UsageError for data that are neither.
         """
         check_is_fitted(self, "space_")
         codec = self.codec_
+        if isinstance(codec, TextCodec):
+            return self._by_token(X, y, codec)
         if not isinstance(codec, TableCodec):
-            raise UsageError(f"log_prob_by wants a table, but the model was fitted on {codec.kind} data: use log_prob.")
+            raise UsageError(f"log_prob_by wants a table or texts, but the model was fitted on {codec.kind} data: use log_prob.")
         x, c = self._packed(X, y)
         owner = torch.tensor(codec.owners(self.space_))
         total = torch.zeros(len(x), len(codec.names_), dtype=torch.float64)
@@ -107,6 +112,16 @@ class Factored(Density):
         tails = codec.log_tails(X, self.space_)
         total = total if tails is None else total + tails
         return pd.DataFrame(total.numpy(), columns=pd.Index(codec.names_), index=getattr(X, "index", None))
+
+    def _by_token(self, X: Any, y: Any, codec: TextCodec) -> list[pd.Series]:
+        out = []
+        x, c = self._packed(X, y)
+        with torch.no_grad():
+            for i in torch.arange(len(x)).split(self.chunk):
+                each = self._log_prob_cells(drawn(x[i]), None if c is None else c[i]).double().cpu().numpy()
+                words = [codec.spelt(row) for row in drawn(x[i])]
+                out += [pd.Series(row[: len(w)], index=w) for row, w in zip(each, words, strict=True)]
+        return out
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -87,7 +87,7 @@ def fit_run(
 
 def sample_run(
     path: Path, n: int, output: Path | None, given: list[str], seed: int | None, temperature: float | None,
-    balance: str | None = None, conditions: Path | None = None,
+    balance: str | None = None, conditions: Path | None = None, kernel: str | None = None,
 ) -> None:  # fmt: skip
     """Draw n items, or one for each row of `conditions`, and write or show them."""
     model = Folder(path).model()
@@ -99,6 +99,12 @@ def sample_run(
         if given:
             raise UsageError("--balance draws its own conditions: leave --given out.")
         return _deliver(balanced_rows(model, n, balance, seed), output, default=path / "samples.png")
+    if kernel:
+        if given or conditions is not None:
+            raise UsageError("--kernel draws whole items: leave --given and --conditions out.")
+        from genus.tasks.chains import draw_by_chains
+
+        return _deliver(draw_by_chains(model, n, kernel, seed=seed), output, default=path / "samples.png")
     y, known = _conditions(model, parse_given(given))
     if conditions is not None:
         y = _rows_of(model, conditions, y)
@@ -215,9 +221,9 @@ def scores(model: Model, X: Any, y: Any, seed: int) -> dict[str, np.ndarray]:
     else:
         raise UsageError(f"{type(model).__name__} gives no score; families that do: see `genus families`.")
     first = next(iter(columns.values()))
-    if model.codec_.kind != "text":
+    sizes = model.codec_.size_bytes(model.codec_.pack(X, model.space_)) if model.codec_.kind == "text" else None
+    if sizes is None:
         return columns | {"bits_per_dim": -first / (model.codec_.dims() * math.log(2))}
-    sizes = model.codec_.size_bytes(model.codec_.pack(X, model.space_))
     return columns | {"bits_per_byte": -first / (sizes.numpy() * math.log(2)), "bytes": sizes.numpy().astype(int)}
 
 

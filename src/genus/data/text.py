@@ -21,9 +21,14 @@ HOLE = "\N{REPLACEMENT CHARACTER}"
 
 
 class Beginning(str):
-    """A text known only so far: `complete` draws how it goes on."""
+    """A text known only so far: `complete` draws how it goes on, up to the first of the strings `stop`."""
 
-    __slots__ = ()
+    stop: tuple[str, ...] = ()
+
+    def until(self, text: str) -> str:
+        """The text, which begins as this does, without the first stop string behind the beginning and what follows it."""
+        ends = [at for word in self.stop if (at := text.find(word, len(self))) >= 0]
+        return text[: min(ends)] if ends else text
 
 
 def is_text(X: Any) -> bool:
@@ -147,6 +152,12 @@ class TextCodec(Codec):
         stops = np.where((ended := codes == end).any(1), ended.argmax(1), codes.shape[1])
         return [self.vocabulary.decode(row[:stop]) for row, stop in zip(codes, stops, strict=True)]
 
+    def spelt(self, row: Tensor) -> list[str]:
+        """Each token of a packed item as text, ␃ for the end that closes it."""
+        codes, end = row.long().numpy(), self.vocabulary.size
+        stop = int((codes == end).argmax()) if (codes == end).any() else len(codes)
+        return [self.vocabulary.decode(codes[i : i + 1]) for i in range(stop)] + ["␃"] * (stop < len(codes))
+
     def log_volume(self, x: Tensor, view: AnySpace) -> Tensor:
         return torch.zeros(len(x), dtype=torch.float64)
 
@@ -211,6 +222,10 @@ class TextCodec(Codec):
         return [self._merged(text, new) for text, new in zip(items, filled, strict=True)]
 
     def _merged(self, text: str | None, new: str) -> str:
+        filled = self._filled(text, new)
+        return text.until(filled) if isinstance(text, Beginning) else filled
+
+    def _filled(self, text: str | None, new: str) -> str:
         if text is None or self.unit == "byte":
             return new
         if self.unit == "token":
@@ -219,11 +234,27 @@ class TextCodec(Codec):
         return kept + new[len(text) :] if self.running_ or isinstance(text, Beginning) else kept
 
     def template(self, n: int, given: Any) -> Any:
-        """given = the text that every item begins with, or {'prefix': that text}."""
-        prefix = given.get("prefix") if isinstance(given, dict) and set(given) == {"prefix"} else given
-        if not isinstance(prefix, str):
-            raise UsageError("For text, give how it begins: given={'prefix': 'To be'} (--given prefix='To be').")
-        return [Beginning(prefix)] * n
+        """given = the text that every item begins with, or {'prefix': that text, 'stop': strings that end an item}."""
+        prefix, stop = beginning(given)
+        start = Beginning(prefix)
+        start.stop = stop
+        return [start] * n
+
+
+def beginning(given: Any) -> tuple[str, tuple[str, ...]]:
+    """(prefix, stop strings) of what is given of a text."""
+    asked = given if isinstance(given, dict) else {"prefix": given}
+    prefix, stop = asked.get("prefix", ""), asked.get("stop", [])
+    stop = [stop] if isinstance(stop, str) else stop
+    if not asked or set(asked) - {"prefix", "stop"} or not isinstance(prefix, str):
+        raise UsageError(
+            "For text, give how it begins: given={'prefix': 'To be'} (--given prefix='To be'), and 'stop', if it is to."
+        )
+    if not isinstance(stop, list) or not all(isinstance(word, str) and word for word in stop):
+        raise UsageError(
+            "stop is a string or a list of strings that are not empty: given={'prefix': 'To be', 'stop': ['.', '!']}."
+        )
+    return prefix, tuple(stop)
 
 
 def _where(at: int, lengths: np.ndarray | None) -> str:

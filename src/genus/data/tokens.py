@@ -149,6 +149,10 @@ class Vocabulary:
         """The text of tokens; U+FFFD where bytes make no character."""
         raise NotImplementedError
 
+    def spell(self, code: int) -> bytes:
+        """The UTF-8 bytes of one token, which need not make a character."""
+        return self.decode(np.array([code])).encode(errors="surrogatepass")
+
 
 class Characters(Vocabulary):
     """The characters of training in code-point order."""
@@ -179,6 +183,9 @@ class Bytes(Vocabulary):
     def decode(self, codes: np.ndarray) -> str:
         return codes.astype(np.uint8).tobytes().decode(errors="replace")
 
+    def spell(self, code: int) -> bytes:
+        return bytes([code])
+
 
 class Pieces(Vocabulary):
     """The pieces of a trained tokenizer, each a run of bytes; a text is cut one way out of many, the canonical one."""
@@ -200,6 +207,9 @@ class Pieces(Vocabulary):
 
     def decode(self, codes: np.ndarray) -> str:
         return b"".join(self.pieces[i] for i in codes.tolist()).decode(errors="replace")
+
+    def spell(self, code: int) -> bytes:
+        return self.pieces[code]
 
 
 @functools.lru_cache(maxsize=8)

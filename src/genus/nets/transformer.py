@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -216,7 +216,7 @@ class Decoder(nn.Module):
         single = cache is not None and h.shape[1] == 1 and not (self.training or torch.is_grad_enabled())
         spin = _spin(turn) if single and turn is not None else None
         for layer, block in enumerate(self.blocks):
-            h = block.step(h, spin, cache, layer) if single else block(h, turn, cache, layer)
+            h = cast(Block, block).step(h, spin, cache, layer) if single and cache else block(h, turn, cache, layer)
             h = h if after is None else after(layer, h)
         if cache:
             cache.used += h.shape[1]
