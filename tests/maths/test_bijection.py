@@ -3,19 +3,8 @@
 import pytest
 import torch
 
-from genus.maths.bijection import (
-    ActNorm,
-    Autoregressive,
-    Chain,
-    Coupling,
-    Flatten,
-    Inverse,
-    Logit,
-    Mix,
-    Multiscale,
-    Permute,
-    Squeeze,
-)
+from genus.maths.bijection import ActNorm, Autoregressive, Chain, Coupling, Flatten, Inverse, Logit, Mix, Permute
+from genus.maths.multiscale import Multiscale, Squeeze
 from genus.maths.spline import Affine, Shift, Spline
 from genus.nets.autoregressive import masked_teller
 from genus.nets.coupling import ImageTeller, VectorTeller
