@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genus.maths.spline import Elementwise
-from genus.maths.tape import HandNet, Layer
+from genus.maths.tape import HandNet, Layer, precise
 
 Map = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -226,11 +226,13 @@ class _Mixed(torch.autograd.Function):
         below, above, diagonal = lower.tril(-1), upper.triu(1), sign * log_scale.exp()
         below.diagonal().fill_(1)
         above.diagonal().copy_(diagonal)
-        whole = (below @ above)[order]
+        with precise(x):
+            whole = (below @ above)[order]
         rows = x.t() if x.dim() == 2 else x.flatten(2)
         ctx.shape = x.shape
         ctx.save_for_backward(rows, below, above, diagonal, whole, order)
-        z = whole @ rows
+        with precise(x):
+            z = whole @ rows
         return z.t() if x.dim() == 2 else z.view(x.shape)
 
     @staticmethod

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+
+def precise(x: Tensor) -> AbstractContextManager[Any]:
+    """Full precision inside, also where matrix products are made in bfloat16."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 class Tape:
@@ -61,7 +68,8 @@ class _Alone(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, net: HandNet, x: Tensor, y: Tensor | None, *weights: Tensor) -> Tensor:
         ctx.net, ctx.tape = net, Tape()
-        return net.run(ctx.tape, x.t(), y, weights).t()
+        with precise(x):
+            return net.run(ctx.tape, x.t(), y, weights).t()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
@@ -79,17 +87,9 @@ class Layer(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, y: Tensor | None, net: HandNet, how: ByHand, block: tuple[int, int] | None, *weights: Tensor
     ) -> tuple[Tensor, Tensor]:
-        rows = x.t()
         ctx.net, ctx.how, ctx.block, ctx.tapes = net, how, block, (Tape(), Tape())
-        if block is None:
-            raw = net.run(ctx.tapes[0], rows, y, weights)
-            z, log_slope = how.run(ctx.tapes[1], rows, raw.unflatten(0, (how.parameters, -1)))
-            return z.t(), log_slope.sum(0)
-        low, high = block
-        kept, old = rows[high:] if low == 0 else rows[:low], rows[low:high]
-        raw = net.run(ctx.tapes[0], kept, y, weights)
-        new, log_slope = how.run(ctx.tapes[1], old, raw.unflatten(0, (how.parameters, -1)))
-        return torch.cat([new, kept] if low == 0 else [kept, new]).t(), log_slope.sum(0)
+        with precise(x):
+            return _moved(ctx, x.t(), y, weights)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
@@ -104,3 +104,16 @@ class Layer(torch.autograd.Function):
         more, gy, found = ctx.net.back(ctx.tapes[0], told.flatten(0, 1), ctx.needs_input_grad[1])
         whole = torch.cat([gx, more.add_(g[high:])] if low == 0 else [more.add_(g[:low]), gx])
         return whole.t(), gy, None, None, None, *found
+
+
+def _moved(ctx: Any, rows: Tensor, y: Tensor | None, weights: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """The forward of `Layer`, of x by features."""
+    net, how = ctx.net, ctx.how
+    low, high = ctx.block or (0, len(rows))
+    old = rows[low:high]
+    kept = rows if ctx.block is None else rows[high:] if low == 0 else rows[:low]
+    raw = net.run(ctx.tapes[0], kept, y, weights)
+    new, log_slope = how.run(ctx.tapes[1], old, raw.unflatten(0, (how.parameters, -1)))
+    if ctx.block is not None:
+        new = torch.cat([new, kept] if low == 0 else [kept, new])
+    return new.t(), log_slope.sum(0)

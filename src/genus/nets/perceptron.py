@@ -75,13 +75,13 @@ class Perceptron(HandNet):
     def run(self, tape: Any, x: Tensor, y: Tensor | None, weights: tuple[Tensor, ...]) -> Tensor:
         dropout = self.dropout if self.training else 0.0
         inputs = len(x)
-        seen = _room(weights[0].shape[1] - 1, x)
+        seen = _room(weights[0].shape[1] - 1, weights[0], x)
         seen[:inputs] = x
         if y is not None and self.condition:
             seen[inputs:-1] = y.t()
         h, heard, kept = torch.mm(weights[0], seen), [seen], list[Tensor]()
         for weight in weights[1:]:
-            lit = _room(len(h), x)
+            lit = _room(len(h), h, x)
             torch.clamp_min(h, 0, out=lit[:-1])
             heard.append(lit)
             if weight is weights[-1]:
@@ -127,8 +127,8 @@ def _matrix(outputs: int, inputs: int, mask: Tensor | None) -> nn.Parameter:
     return nn.Parameter(weight * _with_bias(mask) / mask.sum(1, keepdim=True).clamp_min(1).sqrt())
 
 
-def _room(rows: int, like: Tensor) -> Tensor:
+def _room(rows: int, like: Tensor, x: Tensor) -> Tensor:
     """(rows + 1, n), the last row ones: what the bias is multiplied by."""
-    room = like.new_empty(rows + 1, like.shape[-1])
+    room = like.new_empty(rows + 1, x.shape[1])
     room[-1] = 1
     return room
