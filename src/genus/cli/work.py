@@ -19,10 +19,11 @@ from genus.cli.flags import parse_fields, parse_given
 from genus.cli.folder import Folder, divide, leads, read_data
 from genus.cli.predict import balanced_rows
 from genus.cli.stream import ENDINGS, MANY, sample_stream
-from genus.data.split import split
+from genus.data.split import rows, split
 from genus.data.write import write
 from genus.errors import DataError, NotAccepted, UsageError
 from genus.model import Model
+from genus.tasks.anomaly import CAVEAT, typicality
 from genus.train.identity import fields_of
 from genus.train.run import Run
 
@@ -105,7 +106,7 @@ def sample_run(
         from genus.tasks.chains import draw_by_chains
 
         return _deliver(draw_by_chains(model, n, kernel, seed=seed), output, default=path / "samples.png")
-    y, known = _conditions(model, parse_given(given))
+    y, known = conditions_of(model, parse_given(given))
     if conditions is not None:
         y = _rows_of(model, conditions, y)
         n = len(y)
@@ -123,7 +124,7 @@ def sample_run(
     return _deliver(X, output, default=path / "samples.png")
 
 
-def _conditions(model: Model, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def conditions_of(model: Model, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """(y, known parts): what was conditioned on in training, and the rest."""
     names = model.condition_.names_ if model.condition_ is not None else []
     asked = {name: value for name, value in given.items() if name in names}
@@ -174,10 +175,11 @@ def score_run(
     model = folder.model()
     X, y = divide(read_data(source, folder.description["data"]["reading"] | _set(reading)), folder.description["condition"])
     columns = scores(model, X, y, seed)
-    frame = pd.DataFrame(columns)
+    name, values = next(iter(columns.items()))
+    usual = usual_scores(folder, model, seed)
+    frame = pd.DataFrame(columns | ({} if usual is None else typicality(values, usual)))
     if by is not None:
         frame = pd.concat([frame, _by_column(model, X, y, by)], axis=1)
-    name, values = next(iter(columns.items()))
     half = 1.96 * values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else float("nan")
     console.print(f"{name}: mean {values.mean():.4f} ± {half:.4f} nats an item over {len(values)} (95 %)")
     if "bits_per_dim" in columns:
@@ -185,11 +187,30 @@ def score_run(
     if "bytes" in columns:
         bits = columns.pop("bytes").sum() * math.log(2)
         console.print(f"bits/byte: {-values.sum() / bits:.4f} of the whole")
+    console.print(CAVEAT if usual is not None else f"{CAVEAT} (Left out: the run's own data are not where they were.)")
     if output is None:
         print(frame.to_csv(index=False), end="")
     else:
         write(frame, output)
         console.print(f"{len(frame)} scores → {output}")
+
+
+def usual_scores(folder: Folder, model: Model, seed: int) -> np.ndarray | None:
+    """Scores of up to a thousand items kept aside in training, None where the run's data cannot be read any more."""
+    described = folder.description
+    try:
+        data = read_data(described["data"]["source"], described["data"]["reading"])
+        X, y = divide(data, described["condition"])
+        parts, _ = folder.held_out(data, X, y)
+    except (DataError, UsageError, OSError):
+        return None
+    if parts is None or not len(parts.index[1]):
+        return None
+    X, y = parts.validation
+    some = np.random.default_rng(seed).permutation(len(X))[:1000]
+    if not isinstance(X, str):
+        X, y = rows(X, some), None if y is None else rows(y, some)
+    return next(iter(scores(model, X, y, seed).values()))
 
 
 def _by_column(model: Model, X: Any, y: Any, by: str) -> pd.DataFrame:
