@@ -234,6 +234,37 @@ def score(
 
 
 @app.command()
+def compress(
+    run: RunArg,
+    source: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.", show_default=False)],
+    part: Annotated[str, typer.Option(help="`all` of DATA, or only the `test` part the run never saw.")] = "all",
+    kind: Kind = None,
+    image_size: Size = None,
+) -> None:
+    """Write DATA as a file as short as the run finds it likely; `genus decompress` gives every bit back.
+
+    Entry by entry the model says how likely each symbol is; rANS spends -log2 p bits on the one that comes. Needs a family that
+    is `sequential` (`genus families`), and the same run to read the file again. Sizes stand beside those of gzip, bz2 and xz.
+    """
+    from genus.cli.compress import compress_run
+
+    compress_run(run, source, output, part, {"kind": kind, "size": image_size})
+
+
+@app.command()
+def decompress(
+    run: RunArg,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="What `genus compress` wrote.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the data.", show_default=False)],
+) -> None:
+    """Give back, bit for bit, what `genus compress` wrote with the same run: to .npz .npy .txt .csv .parquet or DIR/."""
+    from genus.cli.compress import decompress_run
+
+    decompress_run(run, source, output)
+
+
+@app.command()
 def complete(run: RunArg, source: Data, output: Out = None, seed: Seed = 0, kind: Kind = None) -> None:
     """Fill the missing cells of DATA; the known ones stay untouched."""
     from genus.cli.work import complete_run
