@@ -48,6 +48,7 @@ GLOSSARY = {
     "width": "units of a layer",
     "depth": "blocks or levels of a net",
     "layers": "transformations in a row",
+    "evaluations": "of a differential equation's slope",
     "base": "density of the noise",
     "scales": "levels of an image",
     "heads": "of attention",

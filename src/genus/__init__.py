@@ -40,6 +40,7 @@ _PLACES = {
     "MAF": "genus.families.flow",
     "IAF": "genus.families.flow",
     "NSF": "genus.families.flow",
+    "CNF": "genus.families.cnf",
     "GAN": "genus.families.gan",
     "FlowMatching": "genus.families.diffusion",
     "PixelCNN": "genus.families.pixelcnn",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from genus.families.beliefnet import DBN as DBN
     from genus.families.boltzmann import RBM as RBM
     from genus.families.boltzmannmachine import BoltzmannMachine as BoltzmannMachine
+    from genus.families.cnf import CNF as CNF
     from genus.families.categorical import CategoricalMixture as CategoricalMixture
     from genus.families.deepboltzmann import DBM as DBM
     from genus.families.diffusion import FlowMatching as FlowMatching

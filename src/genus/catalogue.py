@@ -42,6 +42,7 @@ FAMILIES = {
     "maf": "genus.families.flow:MAF",
     "iaf": "genus.families.flow:IAF",
     "nsf": "genus.families.flow:NSF",
+    "cnf": "genus.families.cnf:CNF",
     "gan": "genus.families.gan:GAN",
     "diffusion": "genus.families.diffusion:FlowMatching",
     "pixelcnn": "genus.families.pixelcnn:PixelCNN",

@@ -39,6 +39,7 @@ TINY: dict[str, dict[str, Any]] = {
     "maf": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "iaf": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "nsf": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
+    "cnf": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "gan": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "diffusion": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "pixelcnn": {"steps": 4, "batch": 16, "size": "small", "warmup": 1, "particles": 4},

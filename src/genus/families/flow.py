@@ -13,16 +13,14 @@ from torch.nn.functional import softplus
 
 from genus.capability import Conditional, Density, Latent
 from genus.errors import UsageError
-from genus.maths.bijection import ActNorm, Bijection, Chain, Flatten, Logit, Mix, Permute
-from genus.maths.margins import Margins
-from genus.maths.quantise import Fuzzy, Packed
+from genus.maths.bijection import ActNorm, Bijection, Chain, Mix, Permute
+from genus.maths.quantise import Packed
 from genus.maths.spline import Affine, Elementwise, Shift, Spline
-from genus.nets.flows import coupled, image_coupling, ordered, pyramid
+from genus.nets.flows import coupled, image_coupling, ordered, pyramid, scaled, settle
 from genus.train.descend import descend
 from genus.train.recipe import Recipe
 from genus.train.run import Run
 
-WIDEST_MIX = 1024  # entries that are whitened
 LEAST_SIDE = 12  # of an image; smaller ones are vectors, whose dense nets learn faster
 Sizes = dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]]
 
@@ -35,8 +33,8 @@ class Flow(Recipe, Density, Latent, Conditional):
     """The shell of the flows: x = f⁻¹(z), z ~ N(0, I), and log p(x) = log N(f(x)) + log |det ∂f/∂x|, exactly.
 
     A flow says what f is between the data's own scale and the noise (`_moves` of vectors, `_levels` of images).
-    Bounded vectors, and images too small for convolutions, pass to normals entry by entry (`maths.margins`) and are whitened;
-    bounded images pass a logit, so that the density is of the data themselves; the flow learns the rest.
+    Bounded items of up to 1,024 entries pass to normals entry by entry (`maths.margins`) and are whitened, larger bounded
+    images pass a logit, so that the density is always of the data themselves; the flow learns the rest.
 
     Parameters
     ----------
@@ -92,22 +90,13 @@ class Flow(Recipe, Density, Latent, Conditional):
         if len(shape) == 3 and shape[1] % 2 == 0 and shape[2] % 2 == 0 and min(shape[1:]) >= LEAST_SIDE:
             levels = self._levels((shape[0], shape[1], shape[2]))
             if levels is not None:
-                return Chain([*([Logit(*bounds)] if bounds else []), levels])
-        links: list[Bijection] = [Flatten(shape)]
-        if bounds:
-            links.append(Margins(size, *bounds))
-        links.append(Mix(size, whiten=True) if bounds and 1 < size <= WIDEST_MIX else ActNorm(size))
-        return Chain([*links, self._moves(size)])
+                return Chain([*scaled(shape, bounds, image=True), levels])
+        return Chain([*scaled(shape, bounds), self._moves(size)])
 
     # -- the hooks ----------------------------------------------------------------------------------------
 
     def _fit(self, x: Packed, y: Tensor | None, run: Run) -> None:
-        for link in self.net_.modules():
-            if isinstance(link, Margins) and isinstance(x, Fuzzy):
-                link.cells = x.steps(link.high - link.low) or link.cells
-        first = torch.randperm(len(x))[: 8192 if self.space_.size < 256 else 1024]
-        with torch.no_grad():
-            self.net_.settle(x[first], None if y is None else y[first])
+        settle(self.net_, x, y)
         self.history_ = descend(self.net_, self._loss, x, y, recipe=self, run=run, evaluate=self._loss)
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:

@@ -169,8 +169,8 @@ class _Reordered(torch.autograd.Function):
 class Mix(Bijection):
     """z = W x over features (axis 1), W = P L U with a unit lower L and an upper U of diagonal ±e^s.
 
-    Begins at a random rotation, or with `whiten` at the map that makes the data's features uncorrelated and of
-    deviation 1 (their covariance drawn by d / (n + d) towards its diagonal). The log-determinant is the sum of s at every
+    Begins at a random rotation, or with `whiten` at the symmetric map that makes the data's features uncorrelated and
+    of deviation 1 (their covariance drawn by d / (n + d) towards its diagonal). The log-determinant is the sum of s at every
     place; the inverse solves two triangular systems in double precision (Kingma and Dhariwal 2018, section 3.2).
     """
 
@@ -195,7 +195,7 @@ class Mix(Bijection):
         spread = torch.cov(rows.T).reshape(x.shape[1], x.shape[1])
         few = len(spread) / (len(rows) + len(spread))
         values, turn = torch.linalg.eigh(spread + few * (torch.diag(spread.diagonal()) - spread))
-        p, lower, upper = torch.linalg.lu((turn / values.clamp_min(1e-6).sqrt()).T)
+        p, lower, upper = torch.linalg.lu((turn / values.clamp_min(1e-6).sqrt()) @ turn.T)
         scale = upper.diagonal()
         for held, value in ((self.order, p.argmax(1)), (self.sign, scale.sign()), (self.lower, lower.tril(-1)),
                             (self.upper, upper.triu(1)), (self.log_scale, scale.abs().log())):  # fmt: skip

@@ -41,6 +41,19 @@ def heun(f: Field, x: Tensor, start: float, stop: float, evaluations: int) -> It
         yield x
 
 
+def rk4(f: Field, x: Tensor, start: float, stop: float, evaluations: int) -> Iterator[Tensor]:
+    """The classical Runge–Kutta method: fourth order, four evaluations a step, equal steps."""
+    times = torch.linspace(start, stop, max(1, evaluations // 4) + 1, dtype=torch.float64)
+    for now, then in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
+        h, middle = then - now, x.new_tensor((now + then) / 2)
+        one = f(x, x.new_tensor(now))
+        two = f(x + h / 2 * one, middle)
+        three = f(x + h / 2 * two, middle)
+        four = f(x + h * three, x.new_tensor(then))
+        x = x + h / 6 * (one + 2 * (two + three) + four)
+        yield x
+
+
 def dopri5(
     f: Field, x: Tensor, start: float, stop: float, evaluations: int, *, rtol: float = 1e-4, atol: float = 1e-4
 ) -> Iterator[Tensor]:
@@ -80,6 +93,7 @@ def _step(f: Field, x: Tensor, now: float, h: float, slope: Tensor) -> tuple[Ten
 SOLVERS: dict[str, Callable[[Field, Tensor, float, float, int], Iterator[Tensor]]] = {
     "euler": euler,
     "heun": heun,
+    "rk4": rk4,
     "dopri5": dopri5,
 }
 

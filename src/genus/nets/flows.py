@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from genus.maths.bijection import (
     ActNorm,
@@ -15,17 +17,48 @@ from genus.maths.bijection import (
     Coupling,
     Flatten,
     Inverse,
+    Logit,
     Mix,
     Permute,
 )
+from genus.maths.margins import Margins
 from genus.maths.multiscale import Multiscale, Squeeze
+from genus.maths.quantise import Fuzzy, Packed
 from genus.maths.spline import Elementwise
 from genus.nets.autoregressive import masked_teller
 from genus.nets.coupling import ImageTeller
 from genus.nets.perceptron import Perceptron
 
+WIDEST_WHITENING = 1024  # entries that are whitened
 WIDEST_MIX = 128  # features that a matrix mixes; more are shuffled
 Layer = Callable[[int, int], list[Bijection]]  # (channels, which of its level) ↦ what one layer of an image is
+
+
+def scaled(shape: tuple[int, ...], bounds: tuple[float, float] | None, *, image: bool = False) -> list[Bijection]:
+    """What brings items to about unit scale: a vector, or as it stands for an `image`.
+
+    Bounded items pass to normals entry by entry and are whitened, large images pass a logit; unbounded ones are standardised.
+    """
+    size = math.prod(shape)
+    if image:
+        if not bounds:
+            return []
+        if size > WIDEST_WHITENING:
+            return [Logit(*bounds)]
+        return [Flatten(shape), Margins(size, *bounds), Mix(size, whiten=True), Inverse(Flatten(shape))]
+    margins: list[Bijection] = [Margins(size, *bounds)] if bounds else []
+    whiten = bounds and 1 < size <= WIDEST_WHITENING
+    return [Flatten(shape), *margins, Mix(size, whiten=True) if whiten else ActNorm(size)]
+
+
+@torch.no_grad()
+def settle(net: Bijection, x: Packed, y: Tensor | None) -> None:
+    """Let a chain look at some of the items x before training, cells of margins on the grid they were drawn within."""
+    for link in net.modules():
+        if isinstance(link, Margins) and isinstance(x, Fuzzy):
+            link.cells = x.steps(link.high - link.low) or link.cells
+    some = torch.randperm(len(x))[: 8192 if math.prod(x.shape[1:]) <= WIDEST_WHITENING else 1024]
+    net.settle(x[some], None if y is None else y[some])
 
 
 def coupled(
