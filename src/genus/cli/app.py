@@ -199,10 +199,15 @@ def sample(
         Path | None,
         typer.Option(help="A table whose rows are conditions, one item each: sources to translate.", show_default=False),
     ] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Print a text while it is drawn, token by token.")] = False,
 ) -> None:
     """Draw new items: to .csv .parquet .txt .npz .npy, .png (a grid), or DIR/ (one file an image)."""
     from genus.cli.work import sample_run
 
+    if stream:
+        from genus.cli.live import stream_run
+
+        return stream_run(run, 1 if n is None else n, output, given or [], seed, temperature)
     if (run / "tables.json").is_file():
         from genus.cli.relational import sample_tables
 

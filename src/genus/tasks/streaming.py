@@ -21,8 +21,8 @@ from genus.nets.decode import discouraged, kept, pick
 def stream(model: Model, y: Any = None, *, given: Any = None, seed: int | None = None) -> Iterator[str]:
     """One text, in pieces that are whole characters, each as soon as it is drawn; joined, they are distributed as `sample`.
 
-    What the model is asked to draw by (temperature, top_k, top_p, min_p, repetition_penalty, length) holds here too; beams look ahead and
-    cannot. A piece that may be the start of a stop string is held back until it is known not to be.
+    What the model is asked to draw by (temperature, top_k, top_p, min_p, repetition_penalty, length) holds here too; beams look
+    ahead and cannot. A piece that may be the start of a stop string is held back until it is known not to be.
 
     Parameters
     ----------
