@@ -145,7 +145,7 @@ def _rows_of(model: Model, path: Path, asked: Any) -> Any:
     names = model.condition_.names_ if model.condition_ is not None else []
     if asked is not None or not names:
         raise UsageError("--conditions wants a model that was fitted with --condition, and no --given of the same columns.")
-    frame = read_data(str(path), {}).X
+    frame = read_table(path)
     lacking = [name for name in names if name not in getattr(frame, "columns", [])]
     if lacking:
         raise UsageError(f"{path} has no column {lacking[0]!r}: the model is conditioned on {', '.join(names)}.")
@@ -173,7 +173,8 @@ def score_run(
     """Score every item, in columns named as what the numbers are."""
     folder = Folder(path)
     model = folder.model()
-    X, y = divide(read_data(source, folder.description["data"]["reading"] | _set(reading)), folder.description["condition"])
+    data = read_data(source, folder.description["data"]["reading"] | _set(reading))
+    X, y = divide(data, folder.description["condition"], model.codec_.kind)
     columns = scores(model, X, y, seed)
     name, values = next(iter(columns.items()))
     usual = usual_scores(folder, model, seed)
@@ -200,7 +201,7 @@ def usual_scores(folder: Folder, model: Model, seed: int) -> np.ndarray | None:
     described = folder.description
     try:
         data = read_data(described["data"]["source"], described["data"]["reading"])
-        X, y = divide(data, described["condition"])
+        X, y = divide(data, described["condition"], model.codec_.kind)
         parts, _ = folder.held_out(data, X, y)
     except (DataError, UsageError, OSError):
         return None
@@ -215,8 +216,10 @@ def usual_scores(folder: Folder, model: Model, seed: int) -> np.ndarray | None:
 
 def _by_column(model: Model, X: Any, y: Any, by: str) -> pd.DataFrame:
     """Nats of each column, and a table of the least likely rows with the columns that make them so."""
-    if by != "column" or not isinstance(model, Factored):
-        raise UsageError(f"--by takes `column`, of a family whose log p is a sum over columns (made, tree …), not {by!r}.")
+    if by != "column" or not isinstance(model, Factored) or model.codec_.kind != "table":
+        raise UsageError(
+            f"--by takes `column`, of a table and a family whose log p is a sum over columns (made, tree …), not {by!r}."
+        )
     each = model.log_prob_by(X, y).reset_index(drop=True)
     usual = each.median()
     table = Table("row", "nats", "most surprising: column = value (nats below usual)")
@@ -255,7 +258,7 @@ def complete_run(path: Path, source: str, output: Path | None, seed: int, readin
     if not isinstance(model, Partial):
         raise UsageError(f"{type(model).__name__} cannot complete; families that can (Partial): see `genus families`.")
     data = read_data(source, folder.description["data"]["reading"] | _set(reading))
-    X, y = divide(data, folder.description["condition"])
+    X, y = divide(data, folder.description["condition"], model.codec_.kind)
     filled = model.complete(X, y, seed=seed)
     if isinstance(filled, pd.DataFrame) and y is not None:
         left = data.X.drop(columns=list(filled.columns)).reset_index(drop=True)
