@@ -56,7 +56,7 @@ class VQVAE(Recipe, Bound, Latent, Conditional):
 
     Attributes
     ----------
-    net_: the Quantised: encoder, decoder, book and head. codes_: in a book. usage_, perplexity_: of each book, by validation
+    net_: the Quantised: encoder, decoder, book and head. codes_: at most in a book. usage_, perplexity_: of each book, by validation
     items: the share of its codes in use, and e to the entropy of their frequencies. prior_: the fitted prior that was
     given, else raster_, the net of the default one, and prior_history_.
 
@@ -106,8 +106,22 @@ class VQVAE(Recipe, Bound, Latent, Conditional):
     # -- the nets -----------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        own = self._own_net(self.space_, self.width_y, ("read", "look", "decoder", "head", "books", "picture", "moved"))
-        self.net_: Quantised = own or self._nets()
+        needs = (
+            "read",
+            "look",
+            "split",
+            "drawn",
+            "undrawn",
+            "decoder",
+            "head",
+            "books",
+            "codes",
+            "grids",
+            "picture",
+            "place",
+            "moved",
+        )
+        self.net_: Quantised = self._own_net(self.space_, self.width_y, needs) or self._nets()
         if self.prior is None:
             width, depth = PRIOR[self.size]
             options: dict[str, Any] = {"condition": self.width_y, "dropout": self.dropout}
@@ -272,10 +286,8 @@ class VQVAE(Recipe, Bound, Latent, Conditional):
 
     def _sample(self, n: int, y: Tensor | None) -> Tensor:
         net = self.net_
-        if self.prior is None:
-            pictures = self.raster_.drawn(n, y)
-        else:
-            pictures = self.prior_._sample(n, y if self.prior_.width_y else None)
+        given = hasattr(self, "prior_")
+        pictures = self.prior_._sample(n, y if self.prior_.width_y else None) if given else self.raster_.drawn(n, y)
         raw = net.decoder(net.look(net.moved(net.undrawn(pictures))), net.moved(y)).float()
         return net.head.sample(raw, self.temperature).cpu()
 
