@@ -302,7 +302,12 @@ def _names(name: str, block: Parameter) -> list[str]:
 
 def _of_model(model: Model) -> Callable[[Tensor], Tensor]:
     """The log density of a fitted model over its packed items, flat."""
-    if model.space_.discrete or model.condition_ is not None or not isinstance(model, Density | Energy):
+    if (
+        model.space_.discrete
+        or model.space_.kind == "mixed"
+        or model.condition_ is not None
+        or not isinstance(model, Density | Energy)
+    ):
         raise UsageError(
             f"Chains need real items, no condition, and a density or energy, which this {type(model).__name__} has not: "
             "draw from it by model.sample(n)."

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from genus.cli.chains import posterior
+
 app = typer.Typer(
     name="genus",
     no_args_is_help=True,
@@ -199,6 +201,10 @@ def sample(
         Path | None,
         typer.Option(help="A table whose rows are conditions, one item each: sources to translate.", show_default=False),
     ] = None,
+    kernel: Annotated[
+        str | None,
+        typer.Option(help="Draw by a Markov chain: hmc, nuts, mala … of real items, gibbs of discrete ones.", show_default=False),
+    ] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Print a text while it is drawn, token by token.")] = False,
 ) -> None:
     """Draw new items: to .csv .parquet .txt .npz .npy, .png (a grid), or DIR/ (one file an image)."""
@@ -212,7 +218,10 @@ def sample(
         from genus.cli.relational import sample_tables
 
         return sample_tables(run, n, output, seed)
-    return sample_run(run, 16 if n is None else n, output, given or [], seed, temperature, balance, conditions)
+    return sample_run(run, 16 if n is None else n, output, given or [], seed, temperature, balance, conditions, kernel)
+
+
+app.command()(posterior)
 
 
 @app.command()
