@@ -26,7 +26,7 @@ def compress_run(path: Path, source: str, output: Path, part: str, reading: dict
     model = folder.model()
     described = folder.description
     data = read_data(source, described["data"]["reading"] | {k: v for k, v in reading.items() if v is not None})
-    X, y = divide(data, described["condition"])
+    X, y = divide(data, described["condition"], model.codec_.kind)
     if part == "test":
         parts, word = folder.held_out(data, X, y)
         X, y = (X, y) if parts is None else parts.test

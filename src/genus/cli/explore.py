@@ -31,7 +31,7 @@ def explore_run(path: Path, source: str | None, output: Path | None, units: int,
     folder = Folder(path)
     model, description = folder.model(), folder.description
     data = read_data(source or description["data"]["source"], description["data"]["reading"])
-    X, y = divide(data, description["condition"])
+    X, y = divide(data, description["condition"], model.codec_.kind)
     parts, _ = folder.held_out(data, X, y)
     labels = None if data.y is None else np.asarray(data.y)
     if parts is not None:

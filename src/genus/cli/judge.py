@@ -35,7 +35,7 @@ def evaluate_run(
     model = folder.model()
     description = folder.description
     data = read_data(source, description["data"]["reading"] | {k: v for k, v in reading.items() if v is not None})
-    X, y = divide(data, description["condition"])
+    X, y = divide(data, description["condition"], model.codec_.kind)
     if target is not None and (data.kind != "table" or target not in X.columns):
         columns = map(str, X.columns) if data.kind == "table" else []
         raise UsageError(f"--target names a column the model draws; {data.name} has no {target!r}.{nearest(target, columns)}")

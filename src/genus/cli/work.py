@@ -19,8 +19,8 @@ from genus.cli.flags import parse_fields, parse_given
 from genus.cli.folder import Folder, divide, leads, read_data
 from genus.cli.predict import balanced_rows
 from genus.cli.stream import ENDINGS, MANY, sample_stream
-from genus.data.split import rows, split
 from genus.data.read_table import read_table
+from genus.data.split import rows, split
 from genus.data.write import write
 from genus.errors import DataError, NotAccepted, UsageError
 from genus.model import Model
