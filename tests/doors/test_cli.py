@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genus import load
+
 QUICK = ["--steps", "30", "--size", "small"]
 
 
@@ -207,3 +209,19 @@ def test_ctrl_c_before_anything_has_begun_is_quiet(folder):
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert not (folder / "early").exists()
+
+
+def test_a_code_is_read_back_bit_for_bit_and_scores_come_with_their_caveat(folder):
+    genus("fit", "digits", "--family", "made", "--steps", "20", "--width", "32", "-o", "codes", cwd=folder)
+    told = genus("compress", "codes", "digits", "-o", "digits.gnz", cwd=folder).stderr
+    assert "xz -9e" in told
+    assert "times the model's own nats" in told
+    genus("decompress", "codes", "digits.gnz", "-o", "back.npz", cwd=folder)
+    assert np.array_equal(np.load(folder / "back.npz")["X"], load("digits").X)
+    done = genus("decompress", "codes", "back.npz", "-o", "again.npz", cwd=folder, code=3)
+    assert "not a file that" in done.stderr
+    assert "typicality" in genus("score", "codes", "digits", "-o", "scores.csv", cwd=folder).stderr
+    frame = pd.read_csv(folder / "scores.csv")
+    assert {"log_prob", "distance", "typicality"} <= set(frame.columns)
+    assert frame["typicality"].between(0, 1).all()
+    assert 0.3 < frame["typicality"].mean() < 0.7
