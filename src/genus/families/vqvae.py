@@ -56,8 +56,8 @@ class VQVAE(Recipe, Bound, Latent, Conditional):
 
     Attributes
     ----------
-    net_: the Quantised: encoder, decoder, book and head. codes_: at most in a book. usage_, perplexity_: of each book, by validation
-    items: the share of its codes in use, and e to the entropy of their frequencies. prior_: the fitted prior that was
+    net_: the Quantised: encoder, decoder, book and head. codes_: at most in a book. usage_, perplexity_: of each book, by
+    validation items: the share of its codes in use, and e to the entropy of their frequencies. prior_: the fitted prior that was
     given, else raster_, the net of the default one, and prior_history_.
 
     Reference: A. van den Oord, O. Vinyals and K. Kavukcuoglu 2017, Neural discrete representation learning,
