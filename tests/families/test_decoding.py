@@ -118,3 +118,12 @@ def test_fields_that_cannot_work_are_refused_in_words():
     ):
         with pytest.raises(UsageError, match=words):
             Transformer(**fields).fit(["ab", "cd"])
+
+
+def test_columns_that_are_padding_in_a_whole_batch_are_not_computed_and_cost_nothing():
+    m = model(TEXT, precision="f32")
+    x = torch.tensor([[0, 2, 2, 2], [1, 0, 2, 2]])
+    with torch.no_grad():
+        assert m._trimmed(x).shape == (2, 3)
+        assert torch.allclose(m._loss(x, None).double(), -m._log_prob(x, None), atol=1e-5)
+    assert model(RUNNING)._trimmed(torch.zeros(2, 6, dtype=torch.long)).shape == (2, 6)

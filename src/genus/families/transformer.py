@@ -150,7 +150,7 @@ class Transformer(Recipe, Sequential, Factored, Partial, Constrained, Conditiona
         """−log p(x | y) in reduced precision, (n,)."""
         short = self.precision == "bf16" or (self.precision == "auto" and _bfloat16(x.device))
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=short):
-            return -self._terms(self._ordered(x), y).sum(1)
+            return -self._terms(self._trimmed(self._ordered(x)), y).sum(1)
 
     def _log_prob_cells(self, x: Tensor, y: Tensor | None) -> Tensor:
         rows = range(0, len(x), self._rows)
@@ -207,6 +207,12 @@ class Transformer(Recipe, Sequential, Factored, Partial, Constrained, Conditiona
         if self.space_.kind == "record":
             return x[:, self.order_.argsort()].to(self.space_.dtype)
         return x.to(self.space_.dtype) if self.space_.kind == "tokens" else x.view(-1, *self.space_.shape).to(self.space_.dtype)
+
+    def _trimmed(self, x: Tensor) -> Tensor:
+        """Texts without the columns that are padding in all of them."""
+        if getattr(self.space_, "end", None) is None or self.net is not None:
+            return x
+        return x[:, : int(self._counted(x).sum(1).max())]
 
     def _counted(self, x: Tensor) -> Tensor:
         """1 up to and including the first end symbol, 0 on the padding after it."""
