@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genus.maths.spline import Elementwise
-from genus.maths.tape import HandNet, Layer, precise
+from genus.maths.tape import HandNet, Layer, Split, precise
 
 Map = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -172,20 +172,32 @@ class Mix(Bijection):
     Begins at a random rotation, or with `whiten` at the symmetric map that makes the data's features uncorrelated and
     of deviation 1 (their covariance drawn by d / (n + d) towards its diagonal). The log-determinant is the sum of s at every
     place; the inverse solves two triangular systems in double precision (Kingma and Dhariwal 2018, section 3.2).
+    A `fixed` one is not trained.
     """
 
     order: Tensor
     sign: Tensor
 
-    def __init__(self, features: int, *, whiten: bool = False) -> None:
+    def __init__(self, features: int, *, whiten: bool = False, fixed: bool = False) -> None:
         super().__init__()
-        self.whiten = whiten
+        self.whiten, self.fixed = whiten, fixed
+        self.cached: tuple[tuple[int, ...], Tensor] | None = None
         rotation = torch.linalg.qr(torch.randn(features, features)).Q
         p, lower, upper = torch.linalg.lu(rotation)
         self.register_buffer("order", p.argmax(1))
         self.register_buffer("sign", upper.diagonal().sign())
         self.lower, self.upper = nn.Parameter(lower.tril(-1)), nn.Parameter(upper.triu(1))
         self.log_scale = nn.Parameter(upper.diagonal().abs().clamp_min(1e-6).log())
+        self.requires_grad_(not fixed)
+
+    def _whole(self) -> Tensor:
+        """W of a fixed map, kept until it is another."""
+        parts = (self.lower, self.upper, self.log_scale)
+        version = (*(p._version for p in parts), *(p.data_ptr() for p in parts))
+        if self.cached is None or self.cached[0] != version:
+            lower, upper = self._factors()
+            self.cached = version, (lower @ upper)[self.order].detach()
+        return self.cached[1]
 
     @torch.no_grad()
     def settle(self, x: Tensor, y: Tensor | None = None) -> None:
@@ -206,6 +218,10 @@ class Mix(Bijection):
         return lower, self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if self.fixed:
+            with precise(x):
+                z = x @ self._whole().t() if x.dim() == 2 else torch.einsum("ij,nj...->ni...", self._whole(), x)
+            return z, (self.log_scale.sum() * math.prod(x.shape[2:])).expand(len(x))
         z = _Mixed.apply(x, self.lower, self.upper, self.log_scale, self.sign, self.order)
         return z, (self.log_scale.sum() * math.prod(x.shape[2:])).expand(len(x))  # pyright: ignore[reportReturnType]
 
@@ -269,15 +285,12 @@ class Coupling(Bijection):
         self.register_buffer("move", move)
         self.register_buffer("back", torch.argsort(torch.cat([stay, move])))
         self.net, self.transform = net, transform
-        natural = torch.arange(len(self.back))
-        self.first = torch.equal(torch.cat([stay, move]), natural)  # whether the entries that stay are the first ones
-        self.halves = self.first or torch.equal(torch.cat([move, stay]), natural)
+        self.natural = torch.equal(torch.cat([stay, move]), torch.arange(len(self.back)))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        if self.halves and isinstance(self.net, HandNet) and hasattr(self.transform, "run"):
-            cut = len(self.stay) if self.first else len(self.move)
-            block = (cut, len(self.back)) if self.first else (0, cut)
-            return Layer.apply(x, y, self.net, self.transform, block, *self.net.matrices())  # pyright: ignore[reportReturnType]
+        if isinstance(self.net, HandNet) and hasattr(self.transform, "run"):
+            split = Split(torch.cat([self.stay, self.move]), self.back, len(self.stay), self.natural)
+            return Layer.apply(x, y, self.net, self.transform, split, *self.net.matrices())  # pyright: ignore[reportReturnType]
         return self._moved(x, y, self.transform)
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -287,23 +300,10 @@ class Coupling(Bijection):
         """x with the moving features moved, and the sum of the log slopes; vectors are held feature by feature."""
         flat = x.dim() == 2
         rows, axis = (x.t(), 0) if flat else (x, 1)
-        kept, old = self._split(rows, axis)
+        kept, old = rows.index_select(axis, self.stay), rows.index_select(axis, self.move)
         new, log_slope = how(old, told(self.net(kept.t() if flat else kept, y), self.transform.parameters))
-        whole = self._joined(kept, new, axis)
+        whole = torch.cat([kept, new], axis).index_select(axis, self.back)
         return (whole.t(), log_slope.sum(0)) if flat else (whole, log_slope.flatten(1).sum(1))
-
-    def _split(self, rows: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-        """(what stays, what moves); views where each is one block."""
-        if not self.halves:
-            return rows.index_select(axis, self.stay), rows.index_select(axis, self.move)
-        cut = len(self.stay) if self.first else len(self.move)
-        one, other = rows.split([cut, len(self.back) - cut], axis)
-        return (one, other) if self.first else (other, one)
-
-    def _joined(self, kept: Tensor, new: Tensor, axis: int) -> Tensor:
-        if self.halves:
-            return torch.cat([kept, new] if self.first else [new, kept], axis)
-        return torch.cat([kept, new], axis).index_select(axis, self.back)
 
 
 def told(raw: Tensor, parameters: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -77,43 +77,54 @@ class _Alone(torch.autograd.Function):
         return None, gx.t(), gy, *found
 
 
+class Split(NamedTuple):
+    """Which features stay and which move: `order` puts the first `cut`, those that stay, in front; `back` undoes it."""
+
+    order: Tensor
+    back: Tensor
+    cut: int
+    natural: bool  # whether the order is the features' own
+
+    def put(self, rows: Tensor, order: Tensor) -> Tensor:
+        """The rows in that order."""
+        return rows if self.natural else rows[order]
+
+
 class Layer(torch.autograd.Function):
-    """(z (n, d), log_det (n,)) of x (n, d): entries [`low`, `high`) move as the net tells of the others, or of all if masked.
+    """(z (n, d), log_det (n,)) of x (n, d): some entries move as the net tells of the others, or all of those before them.
 
     A whole layer of a flow as one step of autograd: on small nets the record of twenty steps costs as much as the arithmetic.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, y: Tensor | None, net: HandNet, how: ByHand, block: tuple[int, int] | None, *weights: Tensor
+        ctx: Any, x: Tensor, y: Tensor | None, net: HandNet, how: ByHand, split: Split | None, *weights: Tensor
     ) -> tuple[Tensor, Tensor]:
-        ctx.net, ctx.how, ctx.block, ctx.tapes = net, how, block, (Tape(), Tape())
+        ctx.net, ctx.how, ctx.split, ctx.tapes = net, how, split, (Tape(), Tape())
         with precise(x):
             return _moved(ctx, x.t(), y, weights)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        g, for_log = grads[0].t(), grads[1]
-        if ctx.block is None:
-            gx, told = ctx.how.back(ctx.tapes[1], g, for_log.expand_as(g))
-            more, gy, found = ctx.net.back(ctx.tapes[0], told.flatten(0, 1), ctx.needs_input_grad[1])
-            return gx.add_(more).t(), gy, None, None, None, *found
-        low, high = ctx.block
-        moved = g[low:high]
+        g, for_log, split = grads[0].t(), grads[1], ctx.split
+        g = g if split is None else split.put(g, split.order)
+        moved = g if split is None else g[split.cut :]
         gx, told = ctx.how.back(ctx.tapes[1], moved, for_log.expand_as(moved))
         more, gy, found = ctx.net.back(ctx.tapes[0], told.flatten(0, 1), ctx.needs_input_grad[1])
-        whole = torch.cat([gx, more.add_(g[high:])] if low == 0 else [more.add_(g[:low]), gx])
-        return whole.t(), gy, None, None, None, *found
+        if split is not None:
+            gx = split.put(torch.cat([more.add_(g[: split.cut]), gx]), split.back)
+        else:
+            gx.add_(more)
+        return gx.t(), gy, None, None, None, *found
 
 
 def _moved(ctx: Any, rows: Tensor, y: Tensor | None, weights: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     """The forward of `Layer`, of x by features."""
-    net, how = ctx.net, ctx.how
-    low, high = ctx.block or (0, len(rows))
-    old = rows[low:high]
-    kept = rows if ctx.block is None else rows[high:] if low == 0 else rows[:low]
+    net, how, split = ctx.net, ctx.how, ctx.split
+    rows = rows if split is None else split.put(rows, split.order)
+    kept, old = (rows, rows) if split is None else (rows[: split.cut], rows[split.cut :])
     raw = net.run(ctx.tapes[0], kept, y, weights)
     new, log_slope = how.run(ctx.tapes[1], old, raw.unflatten(0, (how.parameters, -1)))
-    if ctx.block is not None:
-        new = torch.cat([new, kept] if low == 0 else [kept, new])
+    if split is not None:
+        new = split.put(torch.cat([kept, new]), split.back)
     return new.t(), log_slope.sum(0)

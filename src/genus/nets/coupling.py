@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from genus.nets.default import half
 from genus.nets.mlp import MLP
 
 
@@ -51,6 +52,12 @@ class ImageTeller(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        if not self.training:
+            return self._told(x, y)
+        with half(x.device):  # never when scoring and sampling, which have to invert each other
+            return self._told(x, y).to(x.dtype)
+
+    def _told(self, x: Tensor, y: Tensor | None) -> Tensor:
         h = self.enter(x)
         if self.tell is not None and y is not None:
             h = h + self.tell(y)[:, :, None, None]

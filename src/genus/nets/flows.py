@@ -30,6 +30,7 @@ from genus.nets.coupling import ImageTeller
 from genus.nets.perceptron import Perceptron
 
 WIDEST_WHITENING = 1024  # entries that are whitened
+FEW = 512  # images that convolutions look at before training
 WIDEST_MIX = 128  # features that a matrix mixes; more are shuffled
 Layer = Callable[[int, int], list[Bijection]]  # (channels, which of its level) ↦ what one layer of an image is
 
@@ -37,7 +38,7 @@ Layer = Callable[[int, int], list[Bijection]]  # (channels, which of its level) 
 def scaled(shape: tuple[int, ...], bounds: tuple[float, float] | None, *, image: bool = False) -> list[Bijection]:
     """What brings items to about unit scale: a vector, or as it stands for an `image`.
 
-    Bounded items pass to normals entry by entry and are whitened, large images pass a logit; unbounded ones are standardised.
+    Bounded items pass to normals entry by entry, large images through a logit; vectors and small images are whitened.
     """
     size = math.prod(shape)
     if image:
@@ -45,10 +46,11 @@ def scaled(shape: tuple[int, ...], bounds: tuple[float, float] | None, *, image:
             return []
         if size > WIDEST_WHITENING:
             return [Logit(*bounds)]
-        return [Flatten(shape), Margins(size, *bounds), Mix(size, whiten=True), Inverse(Flatten(shape))]
+        return [Flatten(shape), Margins(size, *bounds), Mix(size, whiten=True, fixed=True), Inverse(Flatten(shape))]
     margins: list[Bijection] = [Margins(size, *bounds)] if bounds else []
-    whiten = bounds and 1 < size <= WIDEST_WHITENING
-    return [Flatten(shape), *margins, Mix(size, whiten=True) if whiten else ActNorm(size)]
+    if not 1 < size <= WIDEST_WHITENING:
+        return [Flatten(shape), *margins, ActNorm(size)]
+    return [Flatten(shape), *margins, Mix(size, whiten=True, fixed=size > WIDEST_MIX)]
 
 
 @torch.no_grad()
@@ -57,8 +59,14 @@ def settle(net: Bijection, x: Packed, y: Tensor | None) -> None:
     for link in net.modules():
         if isinstance(link, Margins) and isinstance(x, Fuzzy):
             link.cells = x.steps(link.high - link.low) or link.cells
-    some = torch.randperm(len(x))[: 8192 if math.prod(x.shape[1:]) <= WIDEST_WHITENING else 1024]
-    net.settle(x[some], None if y is None else y[some])
+    some = torch.randperm(len(x))[: 8192 if math.prod(x.shape[1:]) <= WIDEST_WHITENING else FEW]
+    now, c = x[some], None if y is None else y[some]
+    for link in net.links if isinstance(net, Chain) else [net]:
+        if now.dim() == 4 and not isinstance(link, Flatten):
+            now, c = now[:FEW], None if c is None else c[:FEW]
+        assert isinstance(link, Bijection)
+        link.settle(now, c)
+        now = link(now, c)[0]
 
 
 def coupled(
@@ -80,14 +88,16 @@ def coupled(
     """
     order, links = torch.arange(d), list[Bijection]()
     for i in range(layers):
+        if mixing == "shuffle" and i % 2 == 0 and i:
+            order = torch.randperm(d)
         first, second = order[: d // 2], order[d // 2 :]
         stay, move = (first, second) if i % 2 == 0 or d == 1 else (second, first)
         net = Perceptron(
             len(stay), len(move) * transform.parameters, width=width, depth=depth, condition=condition, dropout=dropout
         )
         links.append(Coupling(stay, move, net, transform))
-        if mixing != "none" and d > 2 and i + 1 < layers:
-            links.append(Mix(d) if mixing == "matrix" and d <= WIDEST_MIX else Permute(torch.randperm(d)))
+        if mixing == "matrix" and d > 2 and i + 1 < layers:
+            links.append(Mix(d) if d <= WIDEST_MIX else Permute(torch.randperm(d)))
     return Chain(links)
 
 
