@@ -59,7 +59,8 @@ def main() -> None:
     value = float(each.mean())
     row = {"metric": f"{FAMILY[given.flow].__name__}: test bits a dimension", "value": value, "unit": "bits",
            "target": f"≤ {MUST[given.flow]}", "met": value <= MUST[given.flow], "goal": GOAL[given.flow],
-           "low": value - wide, "high": value + wide, "n": len(each), "parameters": size, "cpu_seconds": round(fit, 1)}  # fmt: skip
+           "low": value - wide, "high": value + wide, "n": len(each), "parameters": size,
+           "cpu_seconds": round(fit, 1)}  # fmt: skip
     note = f"{options}; uniform dequantisation, 4 draws an image; grey values, no binarisation"
     note += "; pixels pass to normals by their own distributions in the training set and are whitened first, unlike the papers"
     record(f"mnist_flows_{given.flow}", [row], seed=given.seed, seconds=clock.seconds, note=note)
