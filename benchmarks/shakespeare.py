@@ -4,7 +4,7 @@ The first 90 % are trained on (its last 20,000 characters only choose the best w
 the end: in windows of 256 side by side, so that a character sees from 0 to 255 before it, and in windows that overlap by
 half, of which only the latter half counts, so that it sees 128 to 255.
 
-    GENUS_DATA=… python benchmarks/shakespeare.py [--budget 9.4] [--steps N] [--optimizer muon]
+    GENUS_DATA=… python benchmarks/shakespeare.py [--budget 9.4] [--steps N] [--optimizer adamw]
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--optimizer", default="muon")
+    parser.add_argument("--optimizer", default="adamw")
     args = parser.parse_args()
     torch.set_num_threads(1)
     text = data("tinyshakespeare", "input.txt").read_text()
