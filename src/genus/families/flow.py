@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from genus.train.recipe import Recipe
 from genus.train.run import Run
 
 LEAST_SIDE = 12  # of an image; smaller ones are vectors, whose dense nets learn faster
-Sizes = dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]]
+Sizes = dict[str, tuple[tuple[int, int, int], ...]]
 
 COUPLED: Sizes = {"small": ((4, 64, 1), (4, 32, 1)), "base": ((6, 128, 2), (4, 64, 2)), "large": ((10, 256, 2), (8, 128, 2))}
 ORDERED: Sizes = {"small": ((3, 64, 1),) * 2, "base": ((5, 128, 2),) * 2, "large": ((8, 256, 2),) * 2}
@@ -73,12 +73,12 @@ class Flow(Recipe, Density, Latent, Conditional):
         """What moves images, in place of `_moves`; None where the family takes images as vectors."""
         return None
 
-    def _dials(self, image: bool = False) -> dict[str, int]:
+    def _dials(self, image: bool = False) -> dict[str, Any]:
         layers, width, depth = self.sizes[self.size][image]
         depth = depth if self.depth is None else self.depth
         return {"layers": self.layers or layers, "width": self.width or width, "depth": depth}
 
-    def _told(self) -> dict[str, float]:
+    def _told(self) -> dict[str, Any]:
         return {"condition": self.width_y, "dropout": self.dropout}
 
     def _build(self) -> None:
