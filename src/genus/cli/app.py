@@ -120,7 +120,8 @@ def fit(
     family: Annotated[str, typer.Option(help="Short name: `genus families` lists them; for tables made when left out.")] = "",
     output: Out = None,
     condition: Annotated[
-        str | None, typer.Option(help="Columns to condition on, comma-separated, or `labels`.", show_default=False)
+        str | None,
+        typer.Option(help="Columns to condition on, comma-separated (name:text is free text), or `labels`.", show_default=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Say that going on is meant; it is what happens anyway.")] = False,
     devices: Annotated[int, typer.Option(help="Processes that share each batch.")] = 1,
