@@ -20,7 +20,7 @@ from record import Clock, record
 
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "made": ("MADE", {"width": 700, "depth": 2, "order": "given", "batch": 100, "lr": 2e-3}),
-    "nade": ("NADE", {"batch": 100}),
+    "nade": ("NADE", {"width": 500, "order": "given", "batch": 100, "lr": 2e-3}),
 }
 
 
@@ -28,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("family", choices=KINDS)
     parser.add_argument("--minutes", type=float, default=12.0)
+    parser.add_argument("--steps", type=int, default=None, help="instead of minutes")
     parser.add_argument("--binarisation", choices=("static", "dynamic"), default="static")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--width", type=int, default=None)
@@ -51,7 +52,9 @@ def main() -> None:
     (grey, _), (test, _) = digits()
     order = np.random.default_rng(given.seed).permutation(len(grey))
     train, held = grey[order[5000:]], grey[order[:5000]]
-    model = Redrawn(seed=given.seed, minutes=given.minutes, dropout=given.dropout, **fields)
+    model = Redrawn(
+        seed=given.seed, minutes=None if given.steps else given.minutes, steps=given.steps, dropout=given.dropout, **fields
+    )
     model.grey = train if given.binarisation == "dynamic" else None
     clock = Clock()
     model.fit(binarise(train, given.seed), validation=binarise(held, given.seed + 1))

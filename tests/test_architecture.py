@@ -52,6 +52,7 @@ GLOSSARY = {
     "base": "density of the noise",
     "scales": "levels of an image",
     "heads": "of attention",
+    "activation": "of the units",
     "steps": "of training",
     "epochs": "passes over the data",
     "minutes": "of training",

@@ -17,6 +17,7 @@ _PLACES = {
     "Marginals": "genus.families.baseline",
     "Gaussian": "genus.families.baseline",
     "MADE": "genus.families.made",
+    "NADE": "genus.families.nade",
     "AnyOrder": "genus.families.anyorder",
     "Tree": "genus.families.tree",
     "GaussianMixture": "genus.families.mixture",
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from genus.families.mixednet import MixedNetwork as MixedNetwork
     from genus.families.mixture import GaussianMixture as GaussianMixture
     from genus.families.mst import MST as MST
+    from genus.families.nade import NADE as NADE
     from genus.families.pixelcnn import PixelCNN as PixelCNN
     from genus.families.pixelrnn import PixelRNN as PixelRNN
     from genus.families.transformer import Transformer as Transformer

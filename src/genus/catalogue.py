@@ -19,6 +19,7 @@ FAMILIES = {
     "marginals": "genus.families.baseline:Marginals",
     "gaussian": "genus.families.baseline:Gaussian",
     "made": "genus.families.made:MADE",
+    "nade": "genus.families.nade:NADE",
     "anyorder": "genus.families.anyorder:AnyOrder",
     "tree": "genus.families.tree:Tree",
     "mixture": "genus.families.mixture:GaussianMixture",

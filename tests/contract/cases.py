@@ -16,6 +16,7 @@ TINY: dict[str, dict[str, Any]] = {
     "marginals": {},
     "gaussian": {},
     "made": {"steps": 4, "batch": 16, "width": 32, "warmup": 1},
+    "nade": {"steps": 4, "batch": 16, "width": 32, "warmup": 1},
     "anyorder": {"steps": 4, "batch": 16, "width": 32, "warmup": 1},
     "tree": {"particles": 4},
     "mixture": {"components": 2, "steps": 3},
