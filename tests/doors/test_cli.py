@@ -86,7 +86,8 @@ def test_given_parts_are_kept(folder, run):
 def test_scores_are_named_as_what_they_are(folder, people, run):
     genus("score", run, people, "-o", "scores.csv", cwd=folder)
     scores = pd.read_csv(folder / "scores.csv")
-    assert list(scores) == ["log_prob", "bits_per_dim"]
+    assert list(scores) == ["log_prob", "bits_per_dim", "distance", "typicality"]
+    assert scores["typicality"].between(0, 1).all()
     assert len(scores) == 600
     assert np.isfinite(scores["log_prob"]).all()
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 CAVEAT = (
-    "A likelihood alone does not tell what is foreign: simple items of another kind can be likelier than the model's own "
-    "(Nalisnick et al. 2019, https://arxiv.org/abs/1810.09136). Read `typicality` beside it: small where a likelihood is unusual "
-    "on either side; and a foreign item can still look typical."
+    "Foreign items can be likelier than the model's own (Nalisnick et al. 2019): read `typicality` beside it, small where a "
+    "likelihood is unusual on either side."
 )
 
 
