@@ -71,8 +71,8 @@ if TYPE_CHECKING:
     from genus.families.beliefnet import DBN as DBN
     from genus.families.boltzmann import RBM as RBM
     from genus.families.boltzmannmachine import BoltzmannMachine as BoltzmannMachine
-    from genus.families.cnf import CNF as CNF
     from genus.families.categorical import CategoricalMixture as CategoricalMixture
+    from genus.families.cnf import CNF as CNF
     from genus.families.deepboltzmann import DBM as DBM
     from genus.families.diffusion import FlowMatching as FlowMatching
     from genus.families.flow import IAF as IAF

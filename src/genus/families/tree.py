@@ -15,7 +15,7 @@ from genus.maths.particles import fill
 from genus.maths.quantise import Packed, drawn
 from genus.maths.trees import Forest, Rows, grow
 from genus.maths.within import Banned, Within
-from genus.space import Record, few_first
+from genus.space import Record, Space, few_first
 from genus.train.run import Run
 
 SEEN = 1_000_000  # rows that trees are grown on
@@ -135,6 +135,7 @@ class Tree(Factored, Partial, Constrained, Conditional):
         if isinstance(space, Record):
             cells = [space.fields[i][1] for i in self.order_.tolist()]
             return [(cell.levels, cell.kind, cell.missing) for cell in cells]
+        assert isinstance(space, Space)
         return [(space.levels or 2, space.kind, space.missing)] * space.size
 
     def _banned(self) -> Within:

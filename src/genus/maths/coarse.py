@@ -16,7 +16,10 @@ LEAST = 1e-9  # share that keeps every level possible
 
 def cells_of(space: AnySpace) -> Sequence[tuple[str, Space]]:
     """(name, space) of every entry of an item."""
-    return space.fields if isinstance(space, Record) else [(str(i), space) for i in range(space.size)]
+    if isinstance(space, Record):
+        return space.fields
+    assert isinstance(space, Space)
+    return [(str(i), space) for i in range(space.size)]
 
 
 def hosts_of(space: AnySpace) -> list[tuple[int, int]]:
