@@ -15,6 +15,7 @@ STEPS = {"steps": 3, "batch": 16, "warmup": 1}
 TINY = {
     "made": STEPS | {"width": 16}, "anyorder": STEPS | {"width": 16}, "transformer": STEPS | {"size": "small"},
     "pixelcnn": STEPS | {"size": "small"}, "pixelrnn": STEPS | {"size": "small"}, "hmm": {"components": 2, "steps": 3},
+    "nade": STEPS | {"width": 16},
 }  # fmt: skip
 RNG = np.random.default_rng(0)
 DATA = {
