@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from genus.data.chunked_csv import CsvFile
 from genus.data.read_table import read_table
 from genus.errors import DataError
 
@@ -111,3 +112,17 @@ def test_a_cut_parquet_and_a_missing_file_are_one_sentence(tmp_path):
         read_table(tmp_path / "cut.parquet")
     with pytest.raises(DataError, match=r"no file.*Did you mean 't.parquet'"):
         read_table(tmp_path / "tt.parquet")
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".tsv.gz"])
+def test_a_quote_in_tab_separated_text_is_a_character_unless_cells_are_quoted(tmp_path, ending):
+    def read(text):
+        path = tmp_path / f"t{ending}"
+        path.write_bytes(gzip.compress(text.encode()) if ending.endswith("gz") else text.encode())
+        file, whole = CsvFile(path), read_table(path)
+        assert next(file.read(10, ["a", "b"], file.types())).equals(whole)
+        return whole.to_numpy().tolist()
+
+    assert read('a\tb\nx\t"y\n"z" w\tv\n') == [["x", '"y'], ['"z" w', "v"]]
+    assert read('a\tb\n"x"\t"y ""q"""\nz\tw\n') == [["x", 'y "q"'], ["z", "w"]]
+    assert read('a\tb\n"x\ty"\tz\nv\tw\n') == [["x\ty", "z"], ["v", "w"]]

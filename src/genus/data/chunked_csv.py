@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv as pa_csv
 
-from genus.data.read_table import MISSING, beginning, explain, has_header, unique_names
+from genus.data.read_table import MISSING, beginning, explain, has_header, parsing, unique_names
 from genus.errors import DataError
 
 pc: Any = pyarrow.compute
@@ -63,7 +63,7 @@ class CsvFile:
             reader = pa_csv.open_csv(
                 pa.input_stream(str(self.path)),
                 read_options=pa_csv.ReadOptions(use_threads=False, column_names=self.names, skip_rows=int(self.header)),
-                parse_options=pa_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True, invalid_row_handler=note),
+                parse_options=parsing(self.path, self.delimiter, note),
                 convert_options=convert,
             )
             for batch in reader:

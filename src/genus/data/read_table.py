@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +22,7 @@ MISSING = frozenset({"", "?", "NA", "N/A", "NaN", "nan", "null", "NULL", "None",
 DELIMITED = (".csv", ".tsv", ".tab", ".data", ".txt")
 PARQUET = (".parquet", ".pq")
 SNIFF = 2**18
+QUOTED = re.compile(rb'"(?:[^"]|"")*"')
 WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
 
 
@@ -97,7 +99,7 @@ def _delimited(path: Path, delimiter: str | None) -> pd.DataFrame:
         reader = pa_csv.open_csv(
             pa.input_stream(str(path)),
             read_options=pa_csv.ReadOptions(use_threads=False, column_names=names, skip_rows=int(header)),
-            parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note),
+            parse_options=parsing(path, delimiter, note),
             convert_options=pa_csv.ConvertOptions(column_types={n: pa.string() for n in names}, strings_can_be_null=False),
         )
         pieces = [[column.dictionary_encode() for column in batch.columns] for batch in reader]
@@ -125,7 +127,35 @@ def beginning(path: Path, delimiter: str | None) -> tuple[list[list[str]], str]:
     if not first:
         raise DataError(f"{path} is empty: a table needs at least two rows.")
     delimiter = delimiter or max(",;\t|", key=first.count)
-    return [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row], delimiter
+    quoting = csv.QUOTE_MINIMAL if quoted(path, delimiter) else csv.QUOTE_NONE
+    return [row for row in csv.reader(io.StringIO(text), delimiter=delimiter, quoting=quoting) if row], delimiter
+
+
+def parsing(path: Path, delimiter: str, note: Callable[[Any], str]) -> pa_csv.ParseOptions:
+    """How pyarrow reads the file; `note` is told of each row that is too short or too long."""
+    mark = '"' if quoted(path, delimiter) else False
+    return pa_csv.ParseOptions(delimiter=delimiter, quote_char=mark, newlines_in_values=bool(mark), invalid_row_handler=note)
+
+
+def quoted(path: Path, delimiter: str) -> bool:
+    """False for tab-separated lines in which a quote is a character: one opens a cell and is not closed in it.
+
+    Where the lines differ in their number of tabs, cells may hold tabs and line ends, and quotes are needed.
+    """
+    if delimiter != "\t":
+        return True
+    tabs, bare = None, False
+    with pa.input_stream(str(path)) as stream:
+        for line in io.BufferedReader(stream):  # pyright: ignore[reportArgumentType]
+            if not line.strip():
+                continue
+            tabs = line.count(b"\t") if tabs is None else tabs
+            if line.count(b"\t") != tabs:
+                return True
+            if b'"' in line:
+                cells = line.rstrip(b"\r\n").split(b"\t")
+                bare = bare or any(cell.startswith(b'"') and not QUOTED.fullmatch(cell) for cell in cells)
+    return not bare
 
 
 def has_header(rows: list[list[str]]) -> bool:
