@@ -45,6 +45,7 @@ GLOSSARY = {
     "init": "how a fit starts",
     "means": "where a fit starts",
     "latent": "numbers in a code",
+    "qk_norm": "queries and keys of unit mean square",
     "width": "units of a layer",
     "depth": "blocks or levels of a net",
     "layers": "transformations in a row",

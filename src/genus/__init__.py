@@ -46,6 +46,7 @@ _PLACES = {
     "FlowMatching": "genus.families.diffusion",
     "PixelCNN": "genus.families.pixelcnn",
     "PixelRNN": "genus.families.pixelrnn",
+    "MaskedTransformer": "genus.families.masked",
     "Transformer": "genus.families.transformer",
     "Posterior": "genus.posterior",
     "Tables": "genus.relational",
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from genus.families.hidden import HiddenMarkov as HiddenMarkov
     from genus.families.kernel import KernelDensity as KernelDensity
     from genus.families.made import MADE as MADE
+    from genus.families.masked import MaskedTransformer as MaskedTransformer
     from genus.families.mixednet import MixedNetwork as MixedNetwork
     from genus.families.mixture import GaussianMixture as GaussianMixture
     from genus.families.mst import MST as MST

@@ -48,6 +48,7 @@ FAMILIES = {
     "diffusion": "genus.families.diffusion:FlowMatching",
     "pixelcnn": "genus.families.pixelcnn:PixelCNN",
     "pixelrnn": "genus.families.pixelrnn:PixelRNN",
+    "masked": "genus.families.masked:MaskedTransformer",
     "transformer": "genus.families.transformer:Transformer",
 }
 

@@ -45,6 +45,7 @@ TINY: dict[str, dict[str, Any]] = {
     "diffusion": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "pixelcnn": {"steps": 4, "batch": 16, "size": "small", "warmup": 1, "particles": 4},
     "pixelrnn": {"steps": 4, "batch": 16, "size": "small", "warmup": 1, "particles": 4},
+    "masked": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
     "transformer": {"steps": 4, "batch": 16, "size": "small", "warmup": 1},
 }
 

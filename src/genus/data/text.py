@@ -18,6 +18,7 @@ from genus.space import AnySpace, Space
 WINDOW = 256
 SPARED = 900  # characters of a running text above which some have been held out
 HOLE = "\N{REPLACEMENT CHARACTER}"
+BLANK = "_"  # a hole as one types it
 
 
 class Beginning(str):
@@ -45,8 +46,8 @@ class TextCodec(Codec):
 
     One running text (a single str) becomes windows: every overlapping one to train on, consecutive ones to score, so
     that each token counts once (a rest shorter than a window is left out). A list of strings becomes one
-    sequence each, closed and padded by the end symbol. In `complete`, U+FFFD stands for an unknown character, None for
-    an unknown item and a `Beginning` for a text that goes on.
+    sequence each, closed and padded by the end symbol. In `complete`, U+FFFD stands for an unknown character, and so does `_`
+    where the tokens are characters and none of them is `_`; None for an unknown item, a `Beginning` for a text that goes on.
 
     A text can be written in many ways in learnt tokens, of which packing takes one, the canonical: log p of that writing
     is a lower bound of the text's, so that a density is not exact in the user's units.
@@ -206,11 +207,16 @@ class TextCodec(Codec):
             known[i, len(codes) :] = not (self.running_ or isinstance(text, Beginning))
         return x, known
 
+    def _holed(self, text: str) -> str:
+        """The text with every blank as U+FFFD."""
+        plain = self.unit == "character" and BLANK not in self.alphabet_
+        return text.replace(BLANK, HOLE) if plain else str(text)
+
     def _partial(self, text: str) -> tuple[Tensor, Tensor]:
         """(tokens, which of them are known); a hole is one character or byte."""
         if HOLE in text and self.unit == "token":
             raise UsageError("U+FFFD stands for one unknown character, but the tokens are longer: fit with tokens='character'.")
-        pieces = [self._codes(piece) for piece in text.split(HOLE)]
+        pieces = [self._codes(piece) for piece in self._holed(text).split(HOLE)]
         codes, held = [pieces[0]], [torch.ones(len(pieces[0]), dtype=torch.bool)]
         for piece in pieces[1:]:
             codes += [torch.zeros(1, dtype=torch.long), piece]
@@ -230,7 +236,7 @@ class TextCodec(Codec):
             return new
         if self.unit == "token":
             return text + new[len(text) :] if self.running_ or isinstance(text, Beginning) else text
-        kept = "".join(new[i : i + 1] if c == HOLE else c for i, c in enumerate(text))
+        kept = "".join(new[i : i + 1] if c == HOLE else c for i, c in enumerate(self._holed(text)))
         return kept + new[len(text) :] if self.running_ or isinstance(text, Beginning) else kept
 
     def template(self, n: int, given: Any) -> Any:

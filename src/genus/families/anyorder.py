@@ -10,6 +10,7 @@ from torch import Tensor
 
 from genus.capability import Conditional, Constrained, Factored, Partial, Sequential
 from genus.errors import UsageError
+from genus.maths.masking import masked
 from genus.maths.particles import fill
 from genus.maths.quantise import Packed
 from genus.maths.within import Banned, Within
@@ -105,11 +106,9 @@ class AnyOrder(Recipe, Factored, Sequential, Partial, Constrained, Conditional):
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         x = x.flatten(1).long()
-        n, d = x.shape
-        rank = torch.rand(n, d, device=x.device).argsort(1).argsort(1)
-        shown = rank < torch.randint(d, (n, 1), device=x.device)
+        shown, weight = masked(*x.shape, device=x.device)
         each = self.net_.log_probs(self.net_(x, self._told(y, shown), shown), x) * ~shown
-        return -each.sum(1) * d / (~shown).sum(1)
+        return -each.sum(1) * weight
 
     def _log_prob_cells(self, x: Tensor, y: Tensor | None) -> Tensor:
         device = self.net_.heads.bias.device

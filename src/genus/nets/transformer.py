@@ -49,29 +49,32 @@ def rotate(x: Tensor, turn: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q kᵀ / √size) v, each query seeing the keys up to its own place; all are (n, heads, t, size).
+def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> Tensor:
+    """softmax(q kᵀ / √size) v, each query seeing the keys up to its own place, or all; all are (n, heads, t, size).
 
     In training on a processor plain products are used, whose gradient takes a fourth of the fused kernel's time.
     """
     t = q.shape[2]
     if t == 1 or q.is_cuda or not torch.is_grad_enabled():
-        return F.scaled_dot_product_attention(q, k, v, is_causal=t > 1)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal and t > 1)
     with torch.autocast(q.device.type, enabled=False):
-        later = torch.full((t, t), -1e4, dtype=q.dtype, device=q.device).triu(1)
-        return ((q * q.shape[-1] ** -0.5) @ k.mT + later).softmax(-1) @ v
+        scores = (q * q.shape[-1] ** -0.5) @ k.mT
+        if causal:
+            scores = scores + torch.full((t, t), -1e4, dtype=q.dtype, device=q.device).triu(1)
+        return scores.softmax(-1) @ v
 
 
 class Attention(nn.Module):
     """Causal self-attention with one product for queries, keys and values.
 
-    softmax(q kᵀ / √size) v over the positions up to one's own (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762).
+    softmax(q kᵀ / √size) v over the positions up to one's own, over all where not `causal` (Vaswani et al. 2017,
+    https://arxiv.org/abs/1706.03762).
     With `qk_norm` queries and keys are scaled to unit mean square first (Henry et al. 2020, https://arxiv.org/abs/2010.04245).
     """
 
-    def __init__(self, width: int, heads: int, *, qk_norm: bool = False) -> None:
+    def __init__(self, width: int, heads: int, *, qk_norm: bool = False, causal: bool = True) -> None:
         super().__init__()
-        self.heads, self.qk_norm = heads, qk_norm
+        self.heads, self.qk_norm, self.causal = heads, qk_norm, causal
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.leave = nn.Linear(width, width, bias=False)
 
@@ -86,7 +89,7 @@ class Attention(nn.Module):
         v = v[:, :, 0].transpose(1, 2)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
-        out = attend(q, k, v)
+        out = attend(q, k, v, self.causal)
         return self.leave(out.transpose(1, 2).reshape(n, t, width))
 
 
@@ -114,12 +117,13 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self, width: int, heads: int, *, activation: Literal["swiglu", "gelu"], qk_norm: bool, dropout: float
+        self, width: int, heads: int, *, activation: Literal["swiglu", "gelu"], qk_norm: bool, dropout: float,
+        causal: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         hidden = 4 * width if activation == "gelu" else 8 * math.ceil(width / 3)
         self.before, self.between = nn.LayerNorm(width, bias=False), nn.LayerNorm(width, bias=False)
-        self.attention = Attention(width, heads, qk_norm=qk_norm)
+        self.attention = Attention(width, heads, qk_norm=qk_norm, causal=causal)
         self.feed = Feed(width, hidden, activation)
         self.dropout = nn.Dropout(dropout)
 
@@ -164,7 +168,7 @@ class Decoder(nn.Module):
     ----------
     width: of a position's vector. depth: blocks. heads: of attention, dividing width. length: positions at most.
     rotary: turn queries and keys by their position. activation: "swiglu" or "gelu". qk_norm: normalise queries and
-    keys. dropout: share of each block's output dropped in training.
+    keys. dropout: share of each block's output dropped in training. causal: False lets positions see those behind them too.
 
     >>> Decoder(16, depth=2, heads=2, length=5)(torch.zeros(3, 5, 16)).shape
     torch.Size([3, 5, 16])
@@ -183,11 +187,12 @@ class Decoder(nn.Module):
         activation: Literal["swiglu", "gelu"] = "swiglu",
         qk_norm: bool = False,
         dropout: float = 0.0,
+        causal: bool = True,
     ) -> None:
         super().__init__()
         self.width, self.heads, self.length = width, heads, length
         self.blocks = nn.ModuleList(
-            Block(width, heads, activation=activation, qk_norm=qk_norm, dropout=dropout) for _ in range(depth)
+            Block(width, heads, activation=activation, qk_norm=qk_norm, dropout=dropout, causal=causal) for _ in range(depth)
         )
         self.norm = nn.LayerNorm(width, bias=False)
         self.register_buffer("turn", turns(length, width // heads) if rotary else None, persistent=False)
