@@ -261,6 +261,23 @@ def test_tests_of_independence_find_the_graph(kind):
     assert model.score(frame) > BayesianNetwork(structure="given", edges=[]).fit(frame).score(frame) + 0.5
 
 
+def test_a_junction_tree_answers_as_elimination_does_and_where_that_cannot(monkeypatch):
+    pytest.importorskip("pyagrum")
+    net = BayesianNetwork().fit(chain(3000, 0)).network()
+    for query, given in (("a", {"c": "mid"}), (["d", "a"], {"b": net.states[1][0]}), (["c", "b", "d"], {})):
+        found, expected = (net.posterior(query, given, engine=engine) for engine in ("agrum", "elimination"))
+        if isinstance(found, dict):
+            assert found == pytest.approx(expected, abs=1e-12)
+        else:
+            assert np.allclose(found, expected, atol=1e-12, rtol=0)
+    expected = net.posterior("a", {"c": "mid"})
+    monkeypatch.setattr("genus.maths.network.HUGE", 1)
+    assert net.posterior("a", {"c": "mid"}) == pytest.approx(expected, abs=1e-12)
+    monkeypatch.setattr("genus.maths.agrum.installed", lambda: False)
+    with pytest.raises(UsageError, match=r"genus\[networks\]"):
+        net.posterior("a", {"c": "mid"})
+
+
 def test_without_pyagrum_the_command_that_installs_it_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyagrum", None)
     with pytest.raises(MissingExtra, match=r"pip install 'genus\[networks\]'"):

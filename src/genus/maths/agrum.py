@@ -1,13 +1,14 @@
-"""Structure by tests of independence: PC and MIIC, through pyAgrum."""
+"""What pyAgrum does for networks: structure by tests of independence (PC, MIIC), posteriors by lazy propagation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from genus.errors import UsageError, extra
+from genus.errors import DataError, UsageError, extra
 from genus.maths.structure import Rules
 
 
@@ -20,10 +21,7 @@ def constrained(codes: np.ndarray, sizes: Sequence[int], kind: str, rules: Rules
     causal networks with latent variables from multivariate information in genomic data, https://doi.org/10.1371/journal.pcbi.1005662;
     G. Ducamp, C. Gonzales and P.-H. Wuillemin 2020, aGrUM/pyAgrum, https://proceedings.mlr.press/v138/ducamp20a.html
     """
-    try:
-        import pyagrum as gum  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise extra("pyagrum", "networks") from None
+    gum = _library()
     learner = _learner(gum, codes, sizes)
     for a, b in rules.required:
         learner.addMandatoryArc(a, b)
@@ -39,6 +37,55 @@ def constrained(codes: np.ndarray, sizes: Sequence[int], kind: str, rules: Rules
     for a, b in sorted(arcs):
         above[b].append(a)
     return [tuple(p) for p in above]
+
+
+def propagated(
+    parents: Sequence[Sequence[int]], tables: Sequence[np.ndarray], known: Mapping[int, int], wanted: Sequence[int]
+) -> np.ndarray:
+    """p(wanted, in their order | known) by lazy propagation in a junction tree; no wanted variable is known.
+
+    Raises MissingExtra without pyAgrum, DataError where `known` has no probability.
+
+    Reference: A. Madsen and F. Jensen 1999, Lazy propagation: a junction tree inference algorithm based on lazy evaluation,
+    https://doi.org/10.1016/S0004-3702(99)00062-4
+    """
+    gum = _library()
+    net = gum.BayesNet()
+    for i, table in enumerate(tables):
+        net.add(gum.RangeVariable(f"v{i}", "", 0, table.shape[-1] - 1))
+    for i, above in enumerate(parents):
+        for p in above:
+            net.addArc(f"v{p}", f"v{i}")
+    for i, table in enumerate(tables):
+        cpt, axes = net.cpt(f"v{i}"), [f"v{p}" for p in (*parents[i], i)]
+        cpt[:] = np.ascontiguousarray(table.transpose([axes.index(name) for name in reversed(cpt.names)]))
+    engine = gum.LazyPropagation(net)
+    engine.setNumberOfThreads(1)
+    engine.setEvidence({f"v{i}": int(state) for i, state in known.items()})
+    names = [f"v{i}" for i in wanted]
+    try:
+        if len(names) == 1:
+            engine.addTarget(names[0])
+            return engine.posterior(names[0]).toarray()
+        engine.addJointTarget(set(names))
+        joint = engine.jointPosterior(set(names))
+    except gum.IncompatibleEvidence:
+        raise DataError("The given values cannot occur together under this network: change one of them.") from None
+    order = list(reversed(joint.names))
+    return joint.toarray().transpose([order.index(name) for name in names])
+
+
+def installed() -> bool:
+    """Whether pyAgrum is there."""
+    return find_spec("pyagrum") is not None
+
+
+def _library() -> Any:
+    try:
+        import pyagrum as gum  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise extra("pyagrum", "networks") from None
+    return gum
 
 
 def _learner(gum: Any, codes: np.ndarray, sizes: Sequence[int]) -> Any:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from genus.errors import DataError, UsageError, nearest
+from genus.maths import agrum
 from genus.maths.factors import Factor, draw, draw_back, eliminate
 from genus.maths.graphs import ancestral, min_fill, topological
 from genus.maths.ordered import by_rows
 
 LARGEST = 2**22  # entries of the largest table that exact inference may make
+HUGE = 2**26  # entries above which pyAgrum is asked, if installed
 BLOCK = 2**24  # entries of one table for a batch of questions
 PARTICLES = 256  # of likelihood weighting, an item
 ROUNDING = 0.01  # how far from one a row of a table may be, since files round
@@ -233,8 +235,16 @@ class Network:
 
     # -- questions by name --------------------------------------------------------------------------------
 
-    def posterior(self, query: str | Sequence[str], given: Mapping[str, Any] | None = None) -> Any:
-        """p(query | given), exact by variable elimination.
+    def posterior(
+        self, query: str | Sequence[str], given: Mapping[str, Any] | None = None, *,
+        engine: Literal["auto", "elimination", "agrum"] = "auto",
+    ) -> Any:  # fmt: skip
+        """p(query | given), exact.
+
+        Parameters
+        ----------
+        engine: "elimination" of variables, "agrum" for pyAgrum's junction tree (the extra `networks`), "auto" for the second
+            where the first needs tables of over 67 million entries and pyAgrum is installed.
 
         Returns {state: probability} for one variable's name, a table with an axis a variable for several.
         """
@@ -244,11 +254,19 @@ class Network:
         out = [i for i in asked if i not in wanted and not known[i]]
         scopes = [[j for j in (*self.parents[i], i) if not known[j]] for i in asked]
         order, largest = min_fill([*scopes, [w for w in wanted if not known[w]]], dict(enumerate(self.size)), out)
-        if largest > 2**26:
-            raise UsageError(f"It needs a table of {largest:,} entries: ask after fewer variables or give more evidence.")
-        rest = eliminate(self._factors(asked, known, codes[None], None), order).rest
-        free = tuple(sorted(w for w in wanted if not known[w]))
-        joint = rest.over(free).expand(1, *(self.size[w] for w in free))[0]
+        free = tuple(sorted({w for w in wanted if not known[w]}))
+        if free and (engine == "agrum" or (engine == "auto" and largest > HUGE and agrum.installed())):
+            evidence = {i: int(codes[i]) for i in known.nonzero()[:, 0].tolist()}
+            found = agrum.propagated(self.parents, [t.numpy() for t in self.tables], evidence, free)
+            joint = torch.from_numpy(found.copy())
+        elif largest > HUGE:
+            raise UsageError(
+                f"It needs a table of {largest:,} entries: ask after fewer variables, give more evidence, or install pyAgrum "
+                "(pip install 'genus[networks]')."
+            )
+        else:
+            rest = eliminate(self._factors(asked, known, codes[None], None), order).rest
+            joint = rest.over(free).expand(1, *(self.size[w] for w in free))[0]
         total = float(joint.sum())
         if total <= 0:
             raise DataError("The given values cannot occur together under this network: change one of them.")
