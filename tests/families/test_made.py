@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from genus import MADE, AnyOrder, Marginals
+from genus.errors import UsageError
 from genus.maths.particles import fill
-from genus.nets.masked import CellNet, Unfolding
+from genus.nets.masked import CellNet, Several, Unfolding, average
 from genus.nets.unseen import Unseen
 
 LEVELS = [2, 5, 3, 4]
@@ -63,6 +64,40 @@ def test_unfolding_gives_the_logits_of_the_whole_pass(condition):
     for step, part in enumerate(whole):
         torch.testing.assert_close(rows.logits(step), part, atol=1e-4, rtol=1e-4)
         rows.put(step, x[:, step])
+
+
+def test_masks_drawn_anew_are_nets_of_their_own_and_their_average_is_a_density():
+    torch.manual_seed(0)
+    x, y = every(), torch.randn(1, 2)
+    made = CellNet(LEVELS, ordered=[False] * 4, missing=[None] * 4, width=24, condition=2, masks=3).eval()
+    with torch.no_grad():
+        for part in made.parameters():
+            part.add_(0.3 * torch.randn_like(part))
+        y, found, parts = y.expand(len(x), 2), [], [Unfolding(made.turned(k), x.clone(), y) for k in range(3)]
+        for k in range(3):
+            made.chosen = k
+            torch.testing.assert_close(made(x, y), made.turned(k)(x, y), atol=1e-4, rtol=1e-4)
+            found.append(made.log_probs(made(x, y), x))
+        assert float((found[0] - found[1]).abs().max()) > 0.05
+        mean, items = average(found), Several(parts)
+        assert float(mean.sum(1).exp().sum()) == pytest.approx(1, abs=1e-5)
+        for step in range(4):
+            one = items.logits(step).gather(1, x[:, step, None])[:, 0]
+            torch.testing.assert_close(one, mean[:, step], atol=1e-4, rtol=1e-4)
+            items.put(step, x[:, step])
+
+
+def test_a_fit_with_masks_draws_what_it_scores():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 3, 900)
+    frame = pd.DataFrame({"a": a.astype(str), "b": ((a + rng.integers(0, 2, 900)) % 3).astype(str)})
+    model = MADE(masks=4, width=32, steps=150, batch=64, seed=0).fit(frame)
+    assert model.score(frame) == pytest.approx(-np.log(6), abs=0.05)
+    drawn = model.sample(3000, seed=1)
+    assert float(((drawn["b"].astype(int) - drawn["a"].astype(int)) % 3 == 2).mean()) < 0.02
+    assert -model.score(drawn) == pytest.approx(np.log(6), abs=0.08)
+    with pytest.raises(UsageError):
+        MADE(masks=4, epsilon=3.0).fit(frame)
 
 
 def test_draws_have_the_law_of_log_prob():

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from genus.capability import Conditional
 from genus.errors import UsageError
+from genus.maths.particles import Items
 from genus.maths.quantise import Packed
 from genus.nets.default import half
-from genus.nets.masked import CellNet, Unfolding
+from genus.nets.masked import CellNet, Several, Unfolding, average
 from genus.nets.unseen import Unseen
 from genus.ordered import Ordered
 from genus.train.descend import descend
@@ -40,7 +41,8 @@ class MADE(Recipe, Ordered, Conditional):
     Parameters
     ----------
     width: units of a layer; the record chooses when None. depth: residual blocks. inner: width of a cell's vector, 8, but 1 for
-    binary images and vectors, when None.
+    binary images and vectors, when None. masks: which units see how far is drawn so many times; a batch of training takes one,
+    and a cell's probabilities are averaged over all, which takes so many times as long.
     steps, batch, dropout: as in every recipe; the number of rows chooses when None.
 
     Attributes
@@ -56,6 +58,7 @@ class MADE(Recipe, Ordered, Conditional):
     width: int | None = None
     depth: int = 2
     inner: int | None = None
+    masks: int = 1
     steps: int | None = None
     batch: int | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
     lr: float = 4e-3
@@ -64,10 +67,12 @@ class MADE(Recipe, Ordered, Conditional):
 
     def _check(self) -> None:
         super()._check()
-        for name in ("width", "depth", "inner"):
+        for name in ("width", "depth", "inner", "masks"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}, but must be 1 or more.")
+        if self.masks > 1 and self.epsilon is not None:
+            raise UsageError("epsilon asks for one gradient of one net: leave masks at 1.")
 
     # -- choices ------------------------------------------------------------------------------------------
 
@@ -91,6 +96,7 @@ class MADE(Recipe, Ordered, Conditional):
             levels, ordered=[cell.kind == "levels" for cell in cells], missing=[cell.missing for cell in cells],
             condition=self.width_y, width=self.width or _default_width(len(levels)), depth=self.depth,
             inner=self.inner or (1 if self.space_.kind == "binary" else 8), dropout=self.dropout or 0.0,
+            masks=self.masks,
         )  # fmt: skip
         self.unseen_ = Unseen(levels)
 
@@ -116,12 +122,21 @@ class MADE(Recipe, Ordered, Conditional):
 
     def _entries_log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
         device = self.net_.heads.bias.device
-        x = x.to(device)
-        return self.net_.log_probs(self.net_(x, None if y is None else y.to(device)) + self.unseen_(x), x)
+        x, y = x.to(device), None if y is None else y.to(device)
+        unseen = self.unseen_(x)
+        return average([self.net_.log_probs(net(x, y) + unseen, x) for net in self._nets()])
 
-    def _unfolding(self, x: Tensor, y: Tensor | None) -> Unfolding:
+    def _unfolding(self, x: Tensor, y: Tensor | None) -> Items:
         device = self.net_.heads.bias.device
-        return _Rows(self.net_, self.unseen_, x.to(device), None if y is None else y.to(device))
+        x, y = x.to(device), None if y is None else y.to(device)
+        parts = [_Rows(net, self.unseen_, x, y) for net in self._nets()]
+        return parts[0] if len(parts) == 1 else Several(parts)
+
+    def _nets(self) -> list[CellNet]:
+        """The net under each of its masks."""
+        if self.masks == 1 or not isinstance(self.net_, CellNet):
+            return [self.net_]
+        return [self.net_.turned(k) for k in range(self.masks)]
 
 
 class _Rows(Unfolding):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Sequence
 
 import torch
@@ -84,6 +86,7 @@ class CellNet(nn.Module):
     ----------
     levels, ordered, missing, rank: of the cells, see `Heads`. inner: width of a cell's vector. width: units. depth: blocks.
     condition: entries of y. dropout: of the units. masked: see above.
+    masks: assignments of degrees to units, of which each batch of training takes one and `chosen` is the one in use.
 
     Reference: Germain et al. 2015, MADE: Masked autoencoder for distribution estimation, https://arxiv.org/abs/1502.03509
     """
@@ -93,13 +96,15 @@ class CellNet(nn.Module):
     below: Tensor
     reads: Tensor
     before: Tensor
+    turns: Tensor
 
     def __init__(
         self, levels: Sequence[int], *, ordered: Sequence[bool], missing: Sequence[int | None], inner: int = 8, rank: int = 16,
         width: int = 256, depth: int = 2, condition: int = 0, dropout: float = 0.0, masked: bool = True,
+        masks: int = 1,
     ) -> None:  # fmt: skip
         super().__init__()
-        cells, self.inner, self.masked = len(levels), inner, masked
+        cells, self.inner, self.masked, self.chosen = len(levels), inner, masked, 0
         self.heads = Heads(levels, inner, width, ordered=ordered, missing=missing, rank=rank)
         self.enter = nn.Linear(cells * inner, width)
         self.tell = nn.Linear(condition, width, bias=False) if condition else None
@@ -120,6 +125,9 @@ class CellNet(nn.Module):
         self.register_buffer("reads", degree <= level[:, None], persistent=False)
         owner = torch.arange(cells).repeat_interleave(inner)
         self.register_buffer("before", owner < level[:, None], persistent=False)
+        dice = torch.Generator().manual_seed(0)
+        turns = [torch.arange(width), *(torch.randperm(width, generator=dice) for _ in range(masks - 1))]
+        self.register_buffer("turns", torch.stack(turns), persistent=False)
         with torch.no_grad():
             seen = self.sees.sum(1, keepdim=True).clamp(min=1) if masked else torch.full((width, 1), cells * inner)
             self.enter.weight.copy_(torch.randn_like(self.enter.weight) * (2 / seen).sqrt())
@@ -128,9 +136,12 @@ class CellNet(nn.Module):
         """x (n, cells) ↦ flat logits (n, levels of all cells); `shown` (n, cells) says which cells an unmasked net sees."""
         seen = F.embedding(x + self.heads.shift, self.heads.vectors())
         seen = (seen if shown is None else seen * shown[..., None]).flatten(1)
+        if self.training and len(self.turns) > 1:
+            self.chosen = int(torch.randint(len(self.turns), ()))
         u, weight, across = self.trunk(seen, y), self.heads.weights(), self.across
         if self.masked:
-            weight, across = weight * self.reads, across * self.before
+            reads = self.reads[:, self.turns[self.chosen]] if self.chosen else self.reads
+            weight, across = weight * reads, across * self.before
         logits = F.linear(u, weight, self.heads.bias) + F.linear(seen, across)
         return logits if self.answer is None or y is None else logits + self.answer(y)
 
@@ -145,16 +156,33 @@ class CellNet(nn.Module):
 
     def trunk(self, seen: Tensor, y: Tensor | None = None) -> Tensor:
         """The units (n, width) the logits are read from, of the cells' vectors (n, cells · inner)."""
-        h = F.linear(seen, self._kept(self.enter, self.sees), self.enter.bias)
+        sees, below = self.sees, self.below
+        if self.chosen:
+            turn = self.turns[self.chosen]
+            sees, below = sees[turn], below[turn][:, turn]
+        h = F.linear(seen, self._kept(self.enter, sees), self.enter.bias)
         if self.tell is not None and y is not None:
             h = h + self.tell(y)
         for first, second in zip(self.first, self.second, strict=True):
-            v = F.relu(F.linear(F.relu(h), self._kept(first, self.below), first.bias))  # pyright: ignore[reportArgumentType]
-            h = h + F.linear(self.dropout(v), self._kept(second, self.below), second.bias)  # pyright: ignore[reportArgumentType]
+            v = F.relu(F.linear(F.relu(h), self._kept(first, below), first.bias))  # pyright: ignore[reportArgumentType]
+            h = h + F.linear(self.dropout(v), self._kept(second, below), second.bias)  # pyright: ignore[reportArgumentType]
         return self.dropout(F.relu(h))
 
     def _kept(self, layer: nn.Module, mask: Tensor) -> Tensor:
         return layer.weight * mask if self.masked else layer.weight  # pyright: ignore[reportOperatorIssue, reportReturnType]
+
+    def turned(self, k: int) -> CellNet:
+        """This net under its k-th masks as a net whose units stand in the order of their degrees."""
+        back, twin = self.turns[k].argsort(), copy.deepcopy(self)
+        units = [(part, 0) for part in (twin.enter.weight, twin.enter.bias, *([twin.tell.weight] if twin.tell else []))]
+        units += [
+            (part, axis) for layer in (*twin.first, *twin.second) for part in layer.parameters() for axis in range(part.dim())
+        ]
+        units += [(twin.heads.head, 1), (twin.heads.head_smooth, 2)]
+        for part, axis in units:
+            part.data = part.data.index_select(axis, back)
+        twin.chosen, twin.turns = 0, self.turns[:1]
+        return twin
 
     def log_probs(self, logits: Tensor, x: Tensor) -> Tensor:
         """log of the probability of each cell of x (n, cells) under flat logits."""
@@ -228,6 +256,33 @@ class Unfolding:
         self.x, self.h, self.seen = self.x[index], self.h[index], self.seen[index]
         self.y = None if self.y is None else self.y[index]
         self.layers = [layer[index] for layer in self.layers]
+
+
+class Several:
+    """Records in the making by several nets, whose probabilities are averaged cell by cell."""
+
+    def __init__(self, parts: Sequence[Unfolding]) -> None:
+        self.parts, self.x = parts, parts[0].x
+
+    def logits(self, step: int) -> Tensor:
+        """Logits (n, levels of the cell) of cell `step`."""
+        return average([part.logits(step).log_softmax(1) for part in self.parts])
+
+    def put(self, step: int, symbol: Tensor) -> None:
+        """Set cell `step`."""
+        for part in self.parts:
+            part.put(step, symbol)
+
+    def keep(self, index: Tensor) -> None:
+        """Go on with the records at `index`, which may repeat."""
+        for part in self.parts:
+            part.keep(index)
+        self.x = self.parts[0].x
+
+
+def average(log_probs: Sequence[Tensor]) -> Tensor:
+    """log of the mean of probabilities whose logs these are."""
+    return log_probs[0] if len(log_probs) == 1 else torch.stack(list(log_probs)).logsumexp(0) - math.log(len(log_probs))
 
 
 def _slice(layer: nn.Module, below: Tensor, a: int, b: int) -> Tensor:
