@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from genus.capability.item import Conditional as Conditional
 from genus.capability.item import Constrained as Constrained
+from genus.capability.item import Graphical as Graphical
 from genus.capability.item import Latent as Latent
 from genus.capability.item import Partial as Partial
 from genus.capability.item import Stepwise as Stepwise
@@ -31,6 +32,7 @@ CAPABILITIES = (
     Constrained,
     Conditional,
     Stepwise,
+    Graphical,
 )
 
 

@@ -125,3 +125,19 @@ class Stepwise(Model):
         with dice.private(seed), torch.no_grad():
             frames = list(self._trace(n, self._conditions(n, y)))
             return [self.codec_.unpack(frame.cpu(), self.space_) for frame in frames]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Graphical(Model):
+    """The family's distribution lies on a directed acyclic graph of an item's entries."""
+
+    @abstractmethod
+    def _graph(self) -> tuple[list[str], list[list[int]]]:
+        """The names of the variables, and the parents of each by number."""
+
+    @final
+    def graph(self) -> dict[str, list[str]]:
+        """Which entry depends on which: the parents of each variable, by name."""
+        check_is_fitted(self, "space_")
+        names, parents = self._graph()
+        return {str(name): [str(names[p]) for p in above] for name, above in zip(names, parents, strict=True)}

@@ -12,7 +12,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from genus.capability import Conditional, Density, Partial, Summable
+from genus.capability import Conditional, Density, Graphical, Partial, Summable
 from genus.maths.expected import expected_counts, log_known
 from genus.maths.groups import group_index, groups_of
 from genus.maths.learning import limited, mixed_up, present, search, severed, smoothed
@@ -31,7 +31,7 @@ GRAPHS, STEPS, TOLERANCE = 3, 100, 1e-4  # of the fit with gaps: searches, steps
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class BayesianNetwork(Density, Partial, Summable, Conditional):
+class BayesianNetwork(Density, Partial, Summable, Conditional, Graphical):
     """A directed graph of discrete cells: p(x) = ∏ᵢ p(xᵢ | parents of i), each factor a table of counts.
 
     The graph is searched for, or given. Cells of ordered levels (bins of a number) enter it in a few groups of about equal mass;
@@ -243,6 +243,9 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
         missing = [_cells(self.space_)[i][1].missing if self.missing == "em" else None for i in self.nodes_]
         return [None if m is None else int(g[m]) for m, g in zip(missing, self.group_, strict=True)]
 
+    def _graph(self) -> tuple[list[str], list[list[int]]]:
+        return self._names, self.parents_
+
     @property
     def _names(self) -> list[str]:
         return [_cells(self.space_)[i][0] for i in self.nodes_]
@@ -282,10 +285,8 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
         words, hosts = [], {host for _, host in self.fine_cells_}
         for i, group, within in zip(self.nodes_, self.group_, self.within_, strict=True):
             alone = len(group) == len(within) and i not in hosts
-            shown = (
-                self.codec_.words(self.space_, i) if alone and isinstance(self.space_, Record) else map(str, range(len(within)))
-            )
-            words.append(list(shown))
+            space = self.space_ if alone and isinstance(self.space_, Record) else None
+            words.append(list(map(str, range(len(within))) if space is None else self.codec_.words(space, i)))
         return words
 
     def do(self, given: Any) -> Self:
@@ -321,8 +322,7 @@ class BayesianNetwork(Density, Partial, Summable, Conditional):
         check_is_fitted(self, "space_")
         X = self.codec_.template(1, X) if isinstance(X, dict) else X
         x, known = self.codec_.known(X, self.space_)
-        c = self._conditions(len(x), y)
-        filled = self._filled(drawn(x), known, c, maximum=True)
+        filled = self._filled(drawn(x), known, self._conditions(len(x), y), maximum=True)
         return self.codec_.merge(X, self.codec_.unpack(filled, self.space_, whole=True), self.space_)
 
     # -- the verbs' hooks ---------------------------------------------------------------------------------

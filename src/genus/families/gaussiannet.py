@@ -11,7 +11,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from genus.capability import Conditional, Density, Partial, Summable
+from genus.capability import Conditional, Density, Graphical, Partial, Summable
 from genus.errors import UsageError
 from genus.maths.groups import group_index, groups_of
 from genus.maths.lineargaussian import LinearGaussian, NormalScores
@@ -24,7 +24,7 @@ from genus.train.run import Run
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class GaussianNetwork(Density, Partial, Summable, Conditional):
+class GaussianNetwork(Density, Partial, Summable, Conditional, Graphical):
     """A directed graph of real entries: p(x) = ∏ᵢ N(xᵢ | aᵢ + Σⱼ bᵢⱼ xⱼ, σᵢ²), j over the parents of i.
 
     The graph is searched for, or given; each entry is a regression on its parents. A condition is a discrete parent of every
@@ -124,6 +124,9 @@ class GaussianNetwork(Density, Partial, Summable, Conditional):
         self.intercept_, self.weight_, self.variance_ = (
             torch.stack([getattr(net, name) for net in nets]) for name in ("intercept", "weight", "variance")
         )
+
+    def _graph(self) -> tuple[list[str], list[list[int]]]:
+        return self._names, self.parents_
 
     @property
     def _names(self) -> list[str]:

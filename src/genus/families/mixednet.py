@@ -11,7 +11,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from genus.capability import Conditional, Density, Partial, Summable
+from genus.capability import Conditional, Density, Graphical, Partial, Summable
 from genus.errors import UsageError
 from genus.maths.conditionalgaussian import ConditionalGaussian, Regression
 from genus.maths.groups import group_index, groups_of
@@ -31,7 +31,7 @@ NONE = float("nan")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MixedNetwork(Density, Partial, Summable, Conditional):
+class MixedNetwork(Density, Partial, Summable, Conditional, Graphical):
     """A conditional Gaussian network: p(s, x) = ∏ p(sᵢ | parents) ∏ N(xⱼ | a_c + Σ b_cj xⱼ, σ_c²), c a state of discrete parents.
 
     Labels are discrete; so are numbers of at most twelve values. Other numbers are real, as normal scores of their columns. A
@@ -110,6 +110,9 @@ class MixedNetwork(Density, Partial, Summable, Conditional):
     @property
     def _sizes(self) -> list[int]:
         return [self.space_.fields[i][1].levels for i in self.discrete_] if isinstance(self.space_, Mixed) else []
+
+    def _graph(self) -> tuple[list[str], list[list[int]]]:
+        return self._names, self.parents_
 
     @property
     def _names(self) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from genus import dice
+from genus.capability import Graphical
 from genus.catalogue import family, short_name
 from genus.data.split import rows
 from genus.errors import GenusError, UsageError
@@ -73,6 +74,7 @@ def evaluate(
 def judged(judge: Judge, model: Any, name: str, role: Any, X: Any, y: Any = None) -> Row:
     """The row of a fitted model: its samples judged, its likelihoods taken; a failure becomes a sentence."""
     row = Row(name, role, fields=model.get_params(deep=False), history=list(getattr(model, "history_", []) or []))
+    row.graph = model.graph() if isinstance(model, Graphical) else {}
     begin = time.process_time()
     try:
         row.samples = control(judge, name) if role == "baseline" else None

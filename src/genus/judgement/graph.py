@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from genus.judgement.svg import svg
 from genus.maths.graphs import layers
 
-HEIGHT, GAP, LETTER = 26.0, 66.0, 7.2
+HEIGHT, GAP = 26.0, 66.0
 
 
-def draw_graph(names: Sequence[str], parents: Sequence[Sequence[int]], label: str = "Which column depends on which") -> str:
+def draw_graph(graph: Mapping[str, Sequence[str]], label: str = "Which column depends on which") -> str:
     """The directed graph as SVG, for a page or a file of its own: a box a variable, an arrow from each parent.
 
     Parameters
     ----------
-    names: of the variables. parents: of each variable, as numbers. label: what a screen reader says.
+    graph: the parents of each variable, by name. label: what a screen reader says.
     """
+    names = list(graph)
+    parents = [[names.index(p) for p in above] for above in graph.values()]
     rows = layers(parents)
     words = [name if len(name) <= 22 else name[:21] + "…" for name in names]
-    sizes = [LETTER * len(word) + 18 for word in words]
+    sizes = [sum(9.2 if c.isupper() else 7.2 for c in word) + 18 for word in words]
     width = max((sum(sizes[i] + 16 for i in row) for row in rows), default=40.0) + 8
     place: dict[int, tuple[float, float]] = {}
     for k, row in enumerate(rows):
@@ -38,7 +40,7 @@ def draw_graph(names: Sequence[str], parents: Sequence[Sequence[int]], label: st
 def _box(x: float, y: float, width: float, word: str, name: str) -> str:
     left, top = x - width / 2, y - HEIGHT / 2
     box = f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{HEIGHT:.0f}" rx="6" fill="#eef2f7" stroke="#5b6b7f"/>'
-    words = f'<text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="middle" font-size="12" font-family="sans-serif" fill="#1c2733">'
+    words = f'<text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="middle" style="font:12px sans-serif;fill:#1c2733">'
     return f"<g><title>{escape(name)}</title>{box}{words}{escape(word)}</text></g>"
 
 

@@ -15,6 +15,7 @@ from genus import store
 from genus.judgement import gallery, sections, svg
 from genus.judgement.finding import Finding
 from genus.judgement.glossary import GLOSSARY
+from genus.judgement.graph import draw_graph
 from genus.judgement.row import ORDER, Row
 
 KINDS = {
@@ -22,6 +23,9 @@ KINDS = {
     "bound": "a lower bound of it: the truth is better by an unknown amount",
     "estimate": "a numerical estimate of it, with an error of its own",
 }
+
+
+DRAWN = 120  # variables of the largest graph that is drawn
 
 
 def write_page(
@@ -36,6 +40,7 @@ def write_page(
         missing=missing, boards=boards(rows), likelihoods=likelihoods(rows), kinds=KINDS, whiskers=Markup(whiskers(rows)),
         pictures=[(row, Markup(gallery.show(row.samples, real))) 
                   for row in rows if row.samples is not None and row.role != "real"],
+        graphs=[(row.name, Markup(draw_graph(row.graph))) for row, _ in verdicts if 1 < len(row.graph) <= DRAWN],
         curves=[(row.name, Markup(chart)) for row in rows if (chart := learning(row))], apart=not_comparable(rows),
         parts=sections.sections(verdicts[0][0], rows) if len(verdicts) == 1 else [],
         attacks=sections.attacked(verdicts), betrayals=sections.betrayals(verdicts, real, rows), costs=sections.costs(rows),

@@ -27,7 +27,7 @@ class Row:
     name: on the leaderboard. role: whether it is judged, a yardstick, or real data. scores: all of them.
     samples: some, in the user's type. history: of training. seconds: {"fit": …, "sample": …, "judge": …}.
     fields: the hyper-parameters. failed: the sentence it failed with, or empty. silent: why it has no likelihood.
-    cost: {"parameters", "MB", "peak MB"}.
+    cost: {"parameters", "MB", "peak MB"}. graph: the parents of each variable, of a model that lies on a graph.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Row:
     failed: str = ""
     silent: str = ""
     cost: dict[str, float] = field(default_factory=dict)
+    graph: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -59,7 +60,7 @@ class Row:
         """Everything but the samples, as JSON."""
         return {
             "name": self.name, "role": self.role, "failed": self.failed, "silent": self.silent, "seconds": self.seconds,
-            "cost": self.cost,
+            "cost": self.cost, "graph": self.graph,
             "fields": {k: v if isinstance(v, bool | int | float | str | None) else str(v) for k, v in self.fields.items()},
             "scores": [s.to_json() for s in self.scores], "history": self.history,
         }  # fmt: skip
