@@ -97,3 +97,26 @@ def test_other_families_get_the_bag_of_words_and_the_condition_matters():
     assert model.sample(100, "right grey, left dark", seed=0)[:, 0].mean() < 0.1
     with pytest.raises(DataError, match="no word of the training"):
         model.sample(1, "zebra")
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_packed_batch_has_the_loss_and_gradient_of_a_padded_one(conditional, monkeypatch):
+    source, target = ([text.translate(str.maketrans("0123", "abcd")) for text in texts] for texts in pairs(60))
+    target = [text * (1 + 3 * (i % 2)) for i, text in enumerate(target)]
+    told = pd.Series(source, name="source") if conditional else None
+    if told is not None:
+        told.attrs["kinds"] = {"source": "text"}
+    model = Transformer(steps=3, precision="f32", **TINY).fit(target, told)
+    x, y = model._packed(target, told)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for part in model.net_.parameters():
+            part.add_(0.05 * torch.randn_like(part))
+    weights, found = [part for part in model.net_.parameters() if part.numel()], []
+    for full in (0.0, 2.0):
+        monkeypatch.setattr("genus.families.transformer.FULL", full)
+        loss = model._loss(x, y)
+        found.append((loss.detach(), torch.autograd.grad(loss.sum(), weights)))
+    torch.testing.assert_close(found[0][0], found[1][0], atol=1e-4, rtol=1e-5)
+    for a, b in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)

@@ -23,6 +23,7 @@ from genus.train.recipe import Recipe
 from genus.train.run import Run
 
 POSITIONS = 2**16  # read in one pass at most, so that caches and logits stay within a few hundred megabytes
+FULL = 0.85  # share of a batch that is no padding, below which the padding is left out
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -150,7 +151,17 @@ class Transformer(Recipe, Sequential, Factored, Partial, Constrained, Conditiona
         """−log p(x | y) in reduced precision, (n,)."""
         short = self.precision == "bf16" or (self.precision == "auto" and _bfloat16(x.device))
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=short):
-            return -self._terms(self._trimmed(self._ordered(x)), y).sum(1)
+            x = self._trimmed(self._ordered(x))
+            counted = self._counted(x) > 0
+            if self.net is None and float(counted.float().mean()) < FULL:
+                return self._packed_loss(x, counted.flatten().nonzero()[:, 0], y)
+            return -self._terms(x, y).sum(1)
+
+    def _packed_loss(self, x: Tensor, kept: Tensor, y: Tensor | None) -> Tensor:
+        """−log p(x | y) of texts whose positions that are not padding are numbered in `kept`."""
+        logits = self.net_(x, y, kept)[0].float()
+        each = F.cross_entropy(logits, x.flatten()[kept], reduction="none")
+        return each.new_zeros(len(x)).index_add(0, kept // x.shape[1], each)
 
     def _log_prob_cells(self, x: Tensor, y: Tensor | None) -> Tensor:
         rows = range(0, len(x), self._rows)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genus.nets.embed import Cells, Symbols
 from genus.nets.encoder import Heard, Listener
-from genus.nets.transformer import Cache, Decoder
+from genus.nets.transformer import Cache, Decoder, Packing
 from genus.space import AnySpace, Record
 
 
@@ -55,18 +55,25 @@ class Autoregression(nn.Module):
             h = h + self.listener.place[first:stop]
         return self.dropout(h)
 
-    def _after(self, heard: Heard | None) -> Callable[[int, Tensor], Tensor] | None:
+    def _after(self, heard: Heard | None, packing: Packing | None = None) -> Callable[[int, Tensor], Tensor] | None:
         """What follows every block: attention to the texts."""
         listener = self.listener
-        return None if listener is None or heard is None else lambda layer, h: listener.block(layer, h, heard)
+        if listener is None or heard is None:
+            return None
+        if packing is None:
+            return lambda layer, h: listener.block(layer, h, heard)
+        return lambda layer, h: packing.gather(listener.block(layer, packing.spread(h), heard))
 
     def _heard(self, y: Tensor | None) -> Heard | None:
         return None if self.listener is None or y is None else self.listener(y)
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """x (n, length) ↦ logits (n, length, levels)."""
+    def forward(self, x: Tensor, y: Tensor | None = None, kept: Tensor | None = None) -> Tensor:
+        """x (n, length) ↦ logits (n, length, levels), or of the positions numbered in `kept` alone, (1, kept, levels)."""
         tables = self.embed.tables()
-        h = self.decoder(self._vectors(x, y, 0, x.shape[1], tables), after=self._after(self._heard(y)))
+        packing = None if kept is None else Packing(kept, *x.shape)
+        h = self._vectors(x, y, 0, x.shape[1], tables)
+        h = h if packing is None else packing.gather(h)
+        h = self.decoder(h, after=self._after(self._heard(y), packing), packing=packing)
         return self.embed.leave(h, 0, tables)
 
     def begin(self, n: int) -> Place:

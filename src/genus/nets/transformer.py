@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
@@ -33,6 +34,33 @@ class Cache:
     def take(self, index: Tensor) -> Cache:
         """The cache of the items at `index`, which may repeat."""
         return Cache(self.store[:, :, index], self.used)
+
+
+@dataclass
+class Packing:
+    """The positions of a batch that are not padding, laid end to end, so that only attention sees the padding.
+
+    Padding stands behind every position that is read, which a causal trunk never looks at.
+
+    Parameters
+    ----------
+    at: (kept,) the numbers of the kept positions, row by row. n, t: rows and columns of the batch.
+
+    Reference: M. Kosec, S. Fu and M. Krell 2021, Packing: towards 2x NLP BERT acceleration, https://arxiv.org/abs/2107.02027
+    """
+
+    at: Tensor
+    n: int
+    t: int
+
+    def gather(self, h: Tensor) -> Tensor:
+        """h (n, t, width) ↦ the kept positions, (1, kept, width)."""
+        return h.reshape(self.n * self.t, -1)[self.at][None]
+
+    def spread(self, h: Tensor) -> Tensor:
+        """The inverse, (n, t, width), zero at the padding."""
+        out = h.new_zeros(self.n * self.t, h.shape[2])
+        return out.index_copy(0, self.at, h[0]).view(self.n, self.t, -1)
 
 
 def turns(positions: int, size: int, wave: float = 10_000.0) -> Tensor:
@@ -78,9 +106,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.leave = nn.Linear(width, width, bias=False)
 
-    def forward(self, h: Tensor, turn: Tensor | None = None, cache: Cache | None = None, layer: int = 0) -> Tensor:
-        n, t, width = h.shape
-        both, v = self.qkv(h).view(n, t, 3, self.heads, width // self.heads).split([2, 1], 2)
+    def forward(
+        self, h: Tensor, turn: Tensor | None = None, cache: Cache | None = None, layer: int = 0, packing: Packing | None = None
+    ) -> Tensor:
+        qkv = self.qkv(h) if packing is None else packing.spread(self.qkv(h))
+        n, t, width = *qkv.shape[:2], h.shape[2]
+        both, v = qkv.view(n, t, 3, self.heads, width // self.heads).split([2, 1], 2)
         if self.qk_norm:
             both = F.rms_norm(both, both.shape[-1:])
         if turn is not None:
@@ -89,8 +120,8 @@ class Attention(nn.Module):
         v = v[:, :, 0].transpose(1, 2)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
-        out = attend(q, k, v, self.causal)
-        return self.leave(out.transpose(1, 2).reshape(n, t, width))
+        out = attend(q, k, v, self.causal).transpose(1, 2).reshape(n, t, width)
+        return self.leave(out if packing is None else packing.gather(out))
 
 
 class Feed(nn.Module):
@@ -127,8 +158,10 @@ class Block(nn.Module):
         self.feed = Feed(width, hidden, activation)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, h: Tensor, turn: Tensor | None = None, cache: Cache | None = None, layer: int = 0) -> Tensor:
-        h = h + self.dropout(self.attention(self.before(h), turn, cache, layer))
+    def forward(
+        self, h: Tensor, turn: Tensor | None = None, cache: Cache | None = None, layer: int = 0, packing: Packing | None = None
+    ) -> Tensor:
+        h = h + self.dropout(self.attention(self.before(h), turn, cache, layer, packing))
         return h + self.dropout(self.feed(self.between(h)))
 
     def step(self, h: Tensor, spin: tuple[Tensor, Tensor] | None, cache: Cache, layer: int) -> Tensor:
@@ -211,17 +244,21 @@ class Decoder(nn.Module):
         like = next(self.parameters())
         return Cache(like.new_zeros(len(self.blocks), 2, n, self.heads, self.length, self.width // self.heads))
 
-    def forward(self, h: Tensor, cache: Cache | None = None, after: Callable[[int, Tensor], Tensor] | None = None) -> Tensor:
+    def forward(
+        self, h: Tensor, cache: Cache | None = None, after: Callable[[int, Tensor], Tensor] | None = None,
+        packing: Packing | None = None,
+    ) -> Tensor:  # fmt: skip
         """h (n, t, width) ↦ (n, t, width); `after(layer, h)` acts behind every block.
 
         With a cache, h holds the positions that follow it: any number after an empty one, one at a time afterwards.
+        With a packing, h and what comes back hold its positions alone, (1, kept, width).
         """
-        first = cache.used if cache else 0
-        turn = None if self.turn is None else self.turn[:, first : first + h.shape[1]]
+        first, t = cache.used if cache else 0, packing.t if packing else h.shape[1]
+        turn = None if self.turn is None else self.turn[:, first : first + t]
         single = cache is not None and h.shape[1] == 1 and not (self.training or torch.is_grad_enabled())
         spin = _spin(turn) if single and turn is not None else None
         for layer, block in enumerate(self.blocks):
-            h = cast(Block, block).step(h, spin, cache, layer) if single and cache else block(h, turn, cache, layer)
+            h = cast(Block, block).step(h, spin, cache, layer) if single and cache else block(h, turn, cache, layer, packing)
             h = h if after is None else after(layer, h)
         if cache:
             cache.used += h.shape[1]
