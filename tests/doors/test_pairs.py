@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from genus.cli import main
-from genus.cli.folder import divide
 from genus.data.condition import Condition
+from genus.data.divide import divide
 from genus.data.load import Dataset
 from genus.errors import UsageError
 

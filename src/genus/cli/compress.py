@@ -13,7 +13,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from genus import store
-from genus.cli.folder import Folder, divide, read_data
+from genus.cli.folder import Folder, read_data
+from genus.data.divide import divide
 from genus.data.write import write
 from genus.tasks.compress import compress, decompress, own_nats, usual_sizes
 

@@ -12,7 +12,8 @@ from PIL import Image
 from rich.console import Console
 
 from genus import store
-from genus.cli.folder import Folder, divide, read_data
+from genus.cli.folder import Folder, read_data
+from genus.data.divide import divide
 from genus.data.image import is_images
 from genus.data.picture import grid
 from genus.data.split import rows

@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from genus.catalogue import family
-from genus.cli.folder import Folder, divide, read_data
+from genus.cli.folder import Folder, read_data
+from genus.data.divide import divide
 from genus.errors import GenusError, UsageError, nearest
 from genus.judgement.compare import compare
 from genus.judgement.evaluate import evaluate

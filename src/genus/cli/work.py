@@ -16,9 +16,10 @@ from genus.capability import Bound, Density, Energy, Estimate, Factored, Partial
 from genus.catalogue import accepting
 from genus.catalogue import family as find_family
 from genus.cli.flags import parse_fields, parse_given
-from genus.cli.folder import Folder, divide, leads, read_data
+from genus.cli.folder import Folder, leads, read_data
 from genus.cli.predict import balanced_rows
 from genus.cli.stream import ENDINGS, MANY, sample_stream
+from genus.data.divide import divide
 from genus.data.read_table import read_table
 from genus.data.split import rows, split
 from genus.data.write import write

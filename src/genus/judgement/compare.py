@@ -16,11 +16,11 @@ import pandas as pd
 from genus import catalogue
 from genus.capability import Conditional
 from genus.data import codec_of
+from genus.data.divide import divide
 from genus.data.load import Dataset, load
-from genus.data.schema import without
 from genus.data.split import rows as rows_of
 from genus.data.split import split
-from genus.errors import GenusError, UsageError, nearest
+from genus.errors import GenusError, UsageError
 from genus.judgement.attacks import attacks
 from genus.judgement.evaluate import SHOWN, about, floor_row, judged, missing_words
 from genus.judgement.finding import Finding
@@ -116,11 +116,11 @@ def compare(
     Without a condition families are fitted without labels, so that all answer the same question. One that fails is a row with its
     sentence, and the others go on.
     """
-    name, X, y, modes, when = _items(data)
-    X, y = _divided(name, X, y, condition)
-    (Z, labels), (V, v), (T, t) = _three(X, y, seed, when)
+    data = _dataset(data)
+    X, y = divide(data, condition) if condition is not None else (data.X, data.y)
+    (Z, labels), (V, v), (T, t) = _three(X, y, seed, data.time)
     codec = codec_of(Z).fit(Z)
-    judge = Judge(T, t, Z, labels, V, None, modes, n or len(T), seed, name=name, window=getattr(codec, "span_", 256))
+    judge = Judge(T, t, Z, labels, V, None, data.modes, n or len(T), seed, name=data.name, window=getattr(codec, "span_", 256))
     models = _models(families, codec, seed, condition is not None)
     train, held, test = ((Z, labels), (V, v), (T, t)) if condition is not None else ((Z, None), (V, None), (T, None))
     _share(models, minutes)
@@ -143,32 +143,11 @@ def compare(
     )
 
 
-def _items(data: Any) -> tuple[str, Any, Any, Any, Any]:
-    """(name, X, y, modes, time column) of whatever the user gave."""
+def _dataset(data: Any) -> Dataset:
+    """Whatever the user gave, as a Dataset."""
     if isinstance(data, str | Path) and not (isinstance(data, str) and len(data) > 1000):
         data = load(data)
-    if isinstance(data, Dataset):
-        return data.name, data.X, data.y, data.modes, data.time
-    return "label", data, None, None, None
-
-
-def _divided(name: str, X: Any, y: Any, condition: str | None) -> tuple[Any, Any]:
-    """(X, y) with the condition's columns moved from X to y."""
-    if condition is None:
-        return X, y
-    if condition == "labels":
-        if y is None:
-            raise UsageError(f"{name} has no labels to condition on: name columns of a table instead.")
-        return X, y
-    if not isinstance(X, pd.DataFrame):
-        raise UsageError(f"condition={condition!r} names columns, but {name} is no table: try 'labels'.")
-    names = [one.strip() for one in condition.split(",")]
-    for one in names:
-        if one not in X.columns:
-            raise UsageError(f"{name} has no column {one!r}.{nearest(one, map(str, X.columns))}")
-    if len(set(names)) == X.shape[1]:
-        raise UsageError(f"condition names every column of {name}: leave at least one to learn.")
-    return without(X, names), X[names]
+    return data if isinstance(data, Dataset) else Dataset(data, name="label", kind=codec_of(data).kind)
 
 
 def _three(X: Any, y: Any, seed: int, when: Any) -> list[tuple[Any, Any]]:

@@ -13,6 +13,7 @@ from genus.capability import Graphical
 from genus.catalogue import family, short_name
 from genus.data.split import rows
 from genus.errors import GenusError, UsageError
+from genus.judgement.answers import answers
 from genus.judgement.attacks import attacks
 from genus.judgement.controls import control
 from genus.judgement.cost import peak, size_of
@@ -79,7 +80,7 @@ def judged(judge: Judge, model: Any, name: str, role: Any, X: Any, y: Any = None
     try:
         row.samples = control(judge, name) if role == "baseline" else None
         if row.samples is None:
-            row.samples = model.sample(judge.draws, seed=dice.derive(judge.seed, "samples"))
+            row.samples = model.sample(judge.draws, asked(judge, model, y), seed=dice.derive(judge.seed, "samples"))
         row.seconds["sample"] = time.process_time() - begin
         begin = time.process_time()
         row.scores = judge.judge(row.samples, explain=role == "model")
@@ -89,10 +90,18 @@ def judged(judge: Judge, model: Any, name: str, role: Any, X: Any, y: Any = None
         row.failed = " ".join(str(error).split())[:300]
         return row
     found, row.silent = likelihood_or_reason(model, judge.likely(X), judge.likely(y), seed=judge.seed, reference="test")
-    row.scores += found + (memorised(judge, model) if name != "resample" else [])
+    row.scores += answers(judge, model, X, y) + found + (memorised(judge, model) if name != "resample" else [])
     row.cost = size_of(model) | {"peak MB": peak()} if role == "model" else {}
     row.seconds["judge"] = time.process_time() - begin
     return row
+
+
+def asked(judge: Judge, model: Any, y: Any) -> Any:
+    """Held-out conditions to draw under, where the model reads them as texts: at those of training a right answer is a copy."""
+    if y is None or not getattr(model, "texts_y", ()):
+        return None
+    rng = np.random.default_rng(dice.derive(judge.seed, "asked"))
+    return rows(y, np.resize(rng.permutation(len(y)), judge.draws))
 
 
 def floor_row(judge: Judge) -> list[Row]:

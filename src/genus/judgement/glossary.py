@@ -121,6 +121,15 @@ GLOSSARY: dict[str, Meaning] = {
     "lengths": Meaning("lengths agree", "higher", "1 − Kolmogorov–Smirnov distance between the lengths "
         "of sampled and real texts."),
     "ngrams": Meaning("3-grams agree", "higher", "1 − total variation between the shares of three-character strings."),
+    "exact_answers": Meaning(
+        "answered exactly", "higher",
+        "Share of held-out conditions for which the one text drawn equals the one that stands there, letter by letter.",
+    ),
+    "chrf": Meaning(
+        "answers' chrF", "higher",
+        "Mean F-score of the strings of 1 to 6 characters that the text drawn for a held-out condition shares with the one that "
+        "stands there (0 to 1). Beside it: the same against the texts of other items.",
+    ),
     "distance_attack": Meaning(
         "membership by distance", "lower",
         "How well training items are told from held-out ones by their distance to the nearest sample (area under ROC): 0.5 is "

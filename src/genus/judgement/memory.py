@@ -34,7 +34,7 @@ def memorised(judge: Judge, model: Any) -> list[Score]:
     return [
         Score("gap", value, value - wide, value + wide, kind=kind, n=len(train), n_reference=len(test),
               reference="train and test", space=f"{judge.kind} in its own units", seed=judge.seed, note=note,
-              detail=_columns(model, sets))
+              detail=_columns(model, sets) if judge.kind == "table" else {})
     ]  # fmt: skip
 
 

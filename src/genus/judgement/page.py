@@ -62,7 +62,7 @@ def metrics(rows: list[Row]) -> list[str]:
 GROUPS = {
     "Likeness": ("auc", "auc_train", "mmd", "frechet", "precision", "recall", "density", "coverage", "classes"),
     "Parts, use and memory": ("marginals", "pairs", "triples", "rules", "utility", "global_utility", "gap", "rare", "duplicates"),
-    "Parts and copying": ("ngrams", "lengths", "modes", "good", "mode_kl",
+    "Parts and copying": ("exact_answers", "chrf", "ngrams", "lengths", "modes", "good", "mode_kl",
                                "copies", "near_copies", "closeness", "copying_z"),
 }  # fmt: skip
 

@@ -20,7 +20,8 @@ from genus.judgement.verdict import findings, headline
 WIDE = 100  # columns of a terminal
 ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 SHORT = {"auc": "AUC", "frechet": "Fréchet", "precision": "prec.", "coverage": "cover.", "near_copies": "copies",
-         "marginals": "columns", "pairs": "pairs", "utility": "use", "ngrams": "3-grams", "good": "good"}  # fmt: skip
+         "marginals": "columns", "pairs": "pairs", "utility": "use", "ngrams": "3-grams", "good": "good",
+         "exact_answers": "exact", "chrf": "chrF"}  # fmt: skip
 
 
 @dataclass
@@ -122,8 +123,8 @@ def table_of(rows: list[Row], title: str, found: list[Finding]) -> str:
     return _printed(table, title, found)
 
 
-LINE = ("auc", "mmd", "frechet", "precision", "recall", "coverage", "marginals", "pairs", "utility", "ngrams", "modes", "good",
-        "near_copies")  # fmt: skip
+LINE = ("auc", "exact_answers", "chrf", "mmd", "frechet", "precision", "recall", "coverage", "marginals", "pairs", "utility",
+        "ngrams", "modes", "good", "near_copies")  # fmt: skip
 MOST = 6
 
 

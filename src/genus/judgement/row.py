@@ -12,7 +12,7 @@ from genus.judgement.score import Score
 
 Role = Literal["model", "baseline", "real"]
 ORDER = ("auc", "auc_train", "mmd", "frechet", "precision", "recall", "density", "coverage", "marginals", "pairs", "triples",
-         "rules", "utility", "global_utility", "gap", "rare", "duplicates", "ngrams", "lengths",
+         "rules", "utility", "global_utility", "gap", "rare", "duplicates", "exact_answers", "chrf", "ngrams", "lengths",
          "classes", "modes", "good", "mode_kl", "copies", "near_copies", "closeness", "copying_z", "dcr", "distance_attack",
          "density_attack", "likelihood_attack", "singling_out", "inference", "exact_rows", "overlap")  # fmt: skip
 TITLES = {"resample": "copy", "marginals": "independence"}
