@@ -34,6 +34,14 @@ def test_the_python_of_models_inside_models_runs(tmp_path, monkeypatch):
     assert (tmp_path / "runs" / "vae" / "model.json").is_file()
 
 
+def test_the_python_of_text_runs(capsys):
+    (block,) = blocks("docs/text.md", "python")
+    exec(compile(block, "docs/text.md", "exec"), {"__name__": "text"})
+    filled = capsys.readouterr().out.splitlines()[0]
+    assert re.search(r"'emm[^_]'", filled)
+    assert re.search(r"'ka[^_]{3}ine'", filled)
+
+
 def test_the_readme_names_every_family_the_catalogue_computes():
     from genus.catalogue import FAMILIES
 
