@@ -114,6 +114,17 @@ def test_another_run_is_never_overwritten(folder, people, run):
     assert "choose another -o" in done.stderr
 
 
+def test_each_kind_of_data_has_a_family_that_need_not_be_named(folder):
+    from genus.catalogue import FAMILIES
+    from genus.cli.work import DEFAULTS
+
+    assert set(DEFAULTS) >= {"table", "text", "image", "array"}
+    assert set(DEFAULTS.values()) <= set(FAMILIES)
+    (folder / "unnamed.txt").write_text("".join(f"line {i} of a short text\n" for i in range(200)))
+    genus("fit", "unnamed.txt", "-o", "unnamed", "--steps", "3", "--size", "small", cwd=folder)
+    assert json.loads((folder / "unnamed" / "run.json").read_text())["family"] == "transformer"
+
+
 def test_condition_by_label(folder):
     genus("fit", "digits", "--family", "gaussian", "--condition", "labels", "-o", "digits", cwd=folder)
     genus("sample", "digits", "-n", "9", "--given", "labels=3", "-o", "threes.png", cwd=folder)

@@ -117,7 +117,10 @@ def rules(
 def fit(
     context: typer.Context,
     source: Data,
-    family: Annotated[str, typer.Option(help="Short name: `genus families` lists them; for tables made when left out.")] = "",
+    family: Annotated[
+        str,
+        typer.Option(help="Short name (`genus families`); left out: tables made, text transformer, images vae, arrays flow."),
+    ] = "",
     output: Out = None,
     condition: Annotated[
         str | None,

@@ -30,7 +30,7 @@ from genus.train.identity import fields_of
 from genus.train.run import Run
 
 console = Console(stderr=True, highlight=False)
-DEFAULTS = {"table": "made", "ratings": "rbm"}  # families for data that name none
+DEFAULTS = {"table": "made", "text": "transformer", "image": "vae", "array": "flow", "ratings": "rbm"}  # where none is named
 
 
 def fit_run(
