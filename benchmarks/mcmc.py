@@ -17,7 +17,7 @@ from peers import ask
 from posterior import correlated, logistic
 from record import Clock, record
 
-PEERS = ("emcee", "numpyro", "blackjax")
+PEERS = ("emcee", "numpyro", "blackjax", "pymc", "nutpie", "pyro")
 TARGETS = {"normal": "10-d normal, ρ = 0.9", "logistic": "logistic regression"}
 FIRST, SHORT = 1000, 16  # effective draws; draws of each of our chains that give as many
 
@@ -120,7 +120,8 @@ def main() -> None:
         seconds=clock.seconds,
         note="One thread, processor seconds, rounds interleaved, medians. genus: many-chain HMC, defaults, float64. emcee: the "
         "stretch move, 64 and 124 walkers, 1,000 + 4,000 steps. NumPyro: NUTS, dense metric; BlackJAX: NUTS, diagonal metric; "
-        "both 4 chains, 1,000 + 1,000 steps, float32, compilation counted but for the rows that say so.",
+        "both 4 chains, 1,000 + 1,000 steps, float32, compilation counted but for the rows that say so. PyMC and nutpie: NUTS, "
+        "diagonal metric; Pyro: NUTS, dense metric; float64, 4 chains, 1,000 + 1,000 steps, of which half count as warm-up.",
     )
 
 

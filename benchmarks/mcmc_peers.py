@@ -1,4 +1,4 @@
-"""emcee, NumPyro and BlackJAX on the targets of mcmc.py; the benchmark runs this in their environment.
+"""emcee, NumPyro, BlackJAX, PyMC, nutpie and Pyro on the targets of mcmc.py; the benchmark runs this in their environment.
 
 PYTHON mcmc_peers.py LIBRARY TARGET SEED DRAWS.npy FILE.npz: draws (draws, chains, d) into DRAWS.npy, processor seconds as JSON.
 The file holds `precision`, for a normal, or `signed`, (31, 569), for a logistic regression.
@@ -99,12 +99,81 @@ def blackjax(held: dict[str, np.ndarray], name: str, seed: int) -> tuple[np.ndar
     return draws.swapaxes(0, 1), warm - begin, time.process_time() - warm
 
 
+def flat(held: dict[str, np.ndarray], name: str) -> Any:
+    """The target as a PyMC model of one flat vector."""
+    import pymc  # pyright: ignore[reportMissingImports]
+    from pytensor import tensor  # pyright: ignore[reportMissingImports]
+
+    with pymc.Model() as model:
+        if name == "normal":
+            x = pymc.Flat("x", shape=len(held["precision"]))
+            pymc.Potential("p", -0.5 * tensor.dot(tensor.dot(x, held["precision"]), x))
+        else:
+            x = pymc.Flat("x", shape=len(held["signed"]))
+            pymc.Potential("p", -tensor.softplus(-tensor.dot(x, held["signed"])).sum() - 0.5 * ((x / 2.5) ** 2).sum())
+    return model
+
+
+def pymc(held: dict[str, np.ndarray], name: str, seed: int) -> tuple[np.ndarray, float, float]:
+    """Its own NUTS (diagonal metric), one chain after the other; compilation is warm-up, sampling is half warm-up."""
+    import pymc  # pyright: ignore[reportMissingImports]
+
+    begin = time.process_time()
+    model = flat(held, name)
+    with model:
+        model.compile_logp(jacobian=False)(model.initial_point())
+        made = time.process_time()
+        quiet: dict[str, Any] = {"progressbar": False, "compute_convergence_checks": False}
+        found = pymc.sample(DRAWS, tune=WARMUP, chains=CHAINS, cores=1, random_seed=seed, nuts_sampler="pymc", **quiet)
+    half = (time.process_time() - made) / 2
+    return found.posterior["x"].values.swapaxes(0, 1), made - begin + half, half
+
+
+def nutpie(held: dict[str, np.ndarray], name: str, seed: int) -> tuple[np.ndarray, float, float]:
+    """NUTS in Rust (diagonal metric from gradients), one chain after the other; sampling is half warm-up."""
+    import nutpie  # pyright: ignore[reportMissingImports]
+
+    begin = time.process_time()
+    compiled = nutpie.compile_pymc_model(flat(held, name))
+    made = time.process_time()
+    found = nutpie.sample(compiled, draws=DRAWS, tune=WARMUP, chains=CHAINS, cores=1, seed=seed, progress_bar=False)
+    half = (time.process_time() - made) / 2
+    return found.posterior["x"].values.swapaxes(0, 1), made - begin + half, half
+
+
+def pyro(held: dict[str, np.ndarray], name: str, seed: int) -> tuple[np.ndarray, float, float]:
+    """NUTS with a dense metric, one chain after the other; sampling is half warm-up."""
+    import torch
+    from pyro.infer import MCMC, NUTS  # pyright: ignore[reportMissingImports]
+
+    torch.set_num_threads(1)
+    tensors = {key: torch.from_numpy(np.asarray(value, np.float64)) for key, value in held.items()}
+    if name == "normal":
+        d, potential = len(tensors["precision"]), lambda z: 0.5 * (z["x"] @ tensors["precision"]) @ z["x"]
+    else:
+        prior = 0.5 / 2.5**2
+        d = len(tensors["signed"])
+        potential = lambda z: torch.nn.functional.softplus(-(z["x"] @ tensors["signed"])).sum() + prior * z["x"].square().sum()  # noqa: E731
+    torch.manual_seed(seed)
+    begin, chains = time.process_time(), []
+    for _ in range(CHAINS):
+        start = {"x": torch.rand(d, dtype=torch.float64) * 2 - 1}
+        kernel = NUTS(potential_fn=potential, full_mass=True)
+        run = MCMC(kernel, num_samples=DRAWS, warmup_steps=WARMUP, initial_params=start, disable_progbar=True)
+        run.run()
+        chains.append(run.get_samples()["x"].numpy())
+    half = (time.process_time() - begin) / 2
+    return np.stack(chains, 1), half, half
+
+
+LIBRARIES = {"emcee": emcee, "numpyro": numpyro, "blackjax": blackjax, "pymc": pymc, "nutpie": nutpie, "pyro": pyro}
+
+
 def main() -> None:
     warnings.simplefilter("ignore")
     library, name, seed, out, file = sys.argv[1:]
     begin = time.process_time()
-    run = {"emcee": emcee, "numpyro": numpyro, "blackjax": blackjax}[library]
-    draws, warm, spent = run(dict(np.load(file)), name, int(seed))
+    draws, warm, spent = LIBRARIES[library](dict(np.load(file)), name, int(seed))
     np.save(out, np.asarray(draws, np.float64))
     print(json.dumps({"warm": warm, "draws": spent, "all": time.process_time() - begin}))
 

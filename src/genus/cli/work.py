@@ -20,6 +20,7 @@ from genus.cli.folder import Folder, leads, read_data
 from genus.cli.predict import balanced_rows
 from genus.cli.stream import ENDINGS, MANY, sample_stream
 from genus.data.divide import divide
+from genus.data.embedded import EMBEDDED
 from genus.data.read_table import read_table
 from genus.data.split import rows, split
 from genus.data.write import write
@@ -60,7 +61,7 @@ def fit_run(
     folder = Folder(output or Path("runs") / f"{data.name}-{family}")
     if must_exist and not (folder.path / "run.json").is_file():
         raise UsageError(f"--resume: {folder.path} holds no run; leave --resume out to start one.")
-    origin = str(Path(source).resolve()) if Path(source).exists() else source
+    origin = source if source in EMBEDDED or not Path(source).exists() else str(Path(source).resolve())
     schema = data.X.attrs.get("schema") if data.kind == "table" else None
     reading = {k: v for k, v in reading.items() if v is not None and k != "schema"}
     run = Run(folder=folder.path, progress=False if quiet else None, every=every, devices=devices)

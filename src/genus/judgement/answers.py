@@ -71,6 +71,6 @@ def _interval(values: np.ndarray) -> tuple[float, float, float]:
     if set(np.unique(values)) <= {0.0, 1.0}:
         centre, wide = (mean + z**2 / (2 * n)) / (1 + z**2 / n), z / (1 + z**2 / n)
         wide *= (mean * (1 - mean) / n + z**2 / (4 * n**2)) ** 0.5
-        return mean, centre - wide, centre + wide
+        return mean, max(0.0, min(mean, centre - wide)), min(1.0, max(mean, centre + wide))
     wide = z * float(values.std(ddof=1)) / n**0.5
     return mean, max(0.0, mean - wide), min(1.0, mean + wide)
