@@ -142,14 +142,13 @@ class Draws:
         """
         check_is_fitted(self, "draws_")
         try:
-            from arviz import from_dict  # pyright: ignore[reportMissingImports]
+            import arviz  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise UsageError('ArviZ is not installed: `pip install "genus[arviz]"`.') from None
         posterior = {name: np.ascontiguousarray(self.draws_[:, :, i].T) for i, name in enumerate(self.names_)}
-        try:
-            return from_dict({"posterior": posterior})
-        except (TypeError, AttributeError):
-            return from_dict(posterior=posterior)
+        if int(arviz.__version__.partition(".")[0]) >= 1:
+            return arviz.from_dict({"posterior": posterior})
+        return arviz.from_dict(posterior=posterior)
 
 
 def _called(value: Any) -> bool:
