@@ -7,6 +7,7 @@ from genus.errors import DataError, UsageError
 from genus.nets.conv import ConvDecoder, ConvEncoder
 from genus.nets.critic import Critic, deviation
 from genus.nets.default import decoder_for, encoder_for
+from genus.nets.dropout import Dropout
 from genus.nets.generator import generator_for
 from genus.nets.heads import Logistics, head_for
 from genus.nets.mlp import MLP
@@ -133,3 +134,25 @@ def test_the_critic_projects_the_condition():
 def test_a_generator_makes_items_of_its_space():
     for space in (Space("real", (2,)), Space("real", (3, 9, 8), bounds=(-1.0, 1.0))):
         assert generator_for(space, 6, size="small")(torch.randn(4, 6)).shape == (4, *space.shape)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_drops_its_share_and_keeps_the_mean(p):
+    torch.manual_seed(0)
+    drop, x = Dropout(p), torch.ones(400, 501, requires_grad=True)
+    out = drop(x)
+    assert abs(float((out == 0).float().mean()) - p) < 0.005
+    assert abs(float(out.detach().mean()) - 1) < 0.02 / (1 - p)
+    assert len(out.detach().unique()) == 2
+    out.sum().backward()
+    assert torch.equal(x.grad, out.detach())
+    assert torch.equal(drop.eval()(x), x)
+
+
+def test_dropout_keeps_layout_and_type():
+    x = torch.ones(2, 3, 5, 7, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
+    out = Dropout(0.5)(x)
+    assert out.stride() == x.stride()
+    assert out.dtype == x.dtype
+    alone = torch.func.vmap(Dropout(0.5), randomness="different")(torch.ones(8, 500))
+    assert not torch.equal(alone[0], alone[1])

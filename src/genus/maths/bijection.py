@@ -43,11 +43,11 @@ class Chain(Bijection):
         self.links = nn.ModuleList(links)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        total = x.new_zeros(len(x))
+        found = [x.new_zeros(len(x))]
         for link in self.links:
             x, log_det = link(x, y)
-            total = total + log_det
-        return x, total
+            found.append(log_det)
+        return x, torch.stack(found).sum(0)
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         total = z.new_zeros(len(z))
@@ -277,19 +277,21 @@ class Coupling(Bijection):
 
     stay: Tensor
     move: Tensor
+    order: Tensor
     back: Tensor
 
     def __init__(self, stay: Tensor, move: Tensor, net: nn.Module, transform: Elementwise) -> None:
         super().__init__()
         self.register_buffer("stay", stay)
         self.register_buffer("move", move)
-        self.register_buffer("back", torch.argsort(torch.cat([stay, move])))
+        self.register_buffer("order", torch.cat([stay, move]), persistent=False)
+        self.register_buffer("back", torch.argsort(self.order))
         self.net, self.transform = net, transform
-        self.natural = torch.equal(torch.cat([stay, move]), torch.arange(len(self.back)))
+        self.natural = torch.equal(self.order, torch.arange(len(self.order)))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if isinstance(self.net, HandNet) and hasattr(self.transform, "run"):
-            split = Split(torch.cat([self.stay, self.move]), self.back, len(self.stay), self.natural)
+            split = Split(self.order, self.back, len(self.stay), self.natural)
             return Layer.apply(x, y, self.net, self.transform, split, *self.net.matrices())  # pyright: ignore[reportReturnType]
         return self._moved(x, y, self.transform)
 

@@ -87,7 +87,7 @@ class Split(NamedTuple):
 
     def put(self, rows: Tensor, order: Tensor) -> Tensor:
         """The rows in that order."""
-        return rows if self.natural else rows[order]
+        return rows if self.natural else rows.index_select(0, order)
 
 
 class Layer(torch.autograd.Function):

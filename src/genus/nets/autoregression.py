@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from genus.nets.dropout import Dropout
 from genus.nets.embed import Cells, Symbols
 from genus.nets.encoder import Heard, Listener
 from genus.nets.transformer import Cache, Decoder, Packing
@@ -45,7 +46,7 @@ class Autoregression(nn.Module):
         self.embed, self.decoder, self.listener = embed, decoder, listener
         self.told = list(range(condition)) if listener is None else listener.others(condition)
         self.tell = nn.Linear(len(self.told), decoder.width) if self.told else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def _vectors(self, x: Tensor, y: Tensor | None, first: int, stop: int, tables: tuple[Tensor, Tensor]) -> Tensor:
         h = self.embed.enter(x, first, stop, tables)

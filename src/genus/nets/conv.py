@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from genus.nets.dropout import Dropout
 from genus.nets.mlp import activation_of
 
 FINE = 16  # images up to this many pixels a side are read and written at full resolution
@@ -33,7 +34,7 @@ class Block(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.last = nn.Conv2d(channels, channels, 3, padding=1)
         self.tell = nn.Linear(condition, channels, bias=False) if condition else None
-        self.act, self.dropout = activation_of(activation), nn.Dropout(dropout)
+        self.act, self.dropout = activation_of(activation), Dropout(dropout)
         with torch.no_grad():
             self.last.weight.mul_(0.1)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genus.nets.default import half
+from genus.nets.dropout import Dropout
 from genus.nets.mlp import MLP
 
 
@@ -42,7 +43,7 @@ class ImageTeller(nn.Module):
         self.tell = nn.Linear(condition, width, bias=False) if condition else None
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), nn.Dropout(dropout), nn.Conv2d(width, width, 1)
+                nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), Dropout(dropout), nn.Conv2d(width, width, 1)
             )
             for _ in range(depth)
         )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genus.nets.dropout import Dropout
 from genus.nets.transformer import Feed
 
 
@@ -36,7 +37,7 @@ class Both(nn.Module):
         self.heads = heads
         self.before, self.between = nn.LayerNorm(width, bias=False), nn.LayerNorm(width, bias=False)
         self.qkv, self.leave = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
-        self.feed, self.dropout = Feed(width, 8 * -(-width // 3), "swiglu"), nn.Dropout(dropout)
+        self.feed, self.dropout = Feed(width, 8 * -(-width // 3), "swiglu"), Dropout(dropout)
 
     def forward(self, h: Tensor, mask: Tensor) -> Tensor:
         """h (n, length, width), mask (n, 1, 1, length)."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genus.nets.dropout import Dropout
 from genus.nets.embed import Cells, Symbols
 from genus.nets.transformer import Decoder
 from genus.space import AnySpace, Record
@@ -28,7 +29,7 @@ class Infilling(nn.Module):
         self, embed: Symbols | Cells, trunk: Decoder, *, condition: int = 0, near: int = 0, dropout: float = 0.0
     ) -> None:  # fmt: skip
         super().__init__()
-        self.embed, self.trunk, self.dropout = embed, trunk, nn.Dropout(dropout)
+        self.embed, self.trunk, self.dropout = embed, trunk, Dropout(dropout)
         self.tell = nn.Linear(condition, trunk.width) if condition else None
         self.near = nn.Conv1d(trunk.width, trunk.width, near, padding=near // 2, groups=trunk.width) if near else None
 

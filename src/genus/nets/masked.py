@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genus.nets.dropout import Dropout
 from genus.nets.embed import cosines
 
 
@@ -116,7 +117,7 @@ class CellNet(nn.Module):
         self.answer = nn.Linear(condition, sum(levels), bias=False) if condition else None
         if self.answer is not None:
             nn.init.zeros_(self.answer.weight)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         degree = torch.arange(width) * cells // width
         level = torch.arange(cells).repeat_interleave(torch.tensor(levels))
         self.register_buffer("degree", degree, persistent=False)

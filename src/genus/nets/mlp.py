@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from genus.errors import UsageError, nearest
+from genus.nets.dropout import Dropout
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
@@ -43,7 +44,7 @@ class Block(nn.Module):
         super().__init__()
         self.norm, self.act = norm_of(norm, width), activation_of(activation)
         self.first, self.last = nn.Linear(width, width), nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         with torch.no_grad():
             self.last.weight.mul_(0.1)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genus.nets.dropout import Dropout
 from genus.nets.embed import cosines
 
 Activation = Literal["relu", "sigmoid"]
@@ -61,7 +62,7 @@ class NADENet(nn.Module):
         closed = torch.arange(most) >= torch.tensor(levels[:1] if alike else list(levels))[:, None]
         self.register_buffer("table", table, persistent=False)
         self.register_buffer("closed", torch.zeros(closed.shape).masked_fill(closed, -torch.inf), persistent=False)
-        self.activation, self.dropout, self.stride = activation, nn.Dropout(dropout), max(1, round(0.6 * math.sqrt(cells)))
+        self.activation, self.dropout, self.stride = activation, Dropout(dropout), max(1, round(0.6 * math.sqrt(cells)))
         self.enter = nn.Parameter(torch.randn(cells, wide, width) * (0.5 / math.sqrt(cells)))
         self.start = nn.Parameter(torch.randn(width) * 0.1)
         self.leave = nn.Parameter(torch.randn(cells, wide, width) * (0.2 / math.sqrt(width)))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genus.maths.tape import HandNet
+from genus.nets.dropout import kept
 
 
 class Perceptron(HandNet):
@@ -57,29 +58,25 @@ class Perceptron(HandNet):
             for weight in self.inner:
                 weight.div_(math.sqrt(depth))
 
-    @property
-    def _layers(self) -> tuple[list[Tensor], list[Tensor | None]]:
-        """(weights, their masks), from the first to the last."""
-        return [self.first, *self.inner, self.last], [self.heard, *[self.among] * len(self.inner), self.told]
+    def matrices(self) -> list[Tensor]:
+        return [self.first, *self.inner, self.last]
+
+    def _masks(self) -> list[Tensor | None]:
+        """Of every matrix, from the first to the last."""
+        return [self.heard, *[self.among] * len(self.inner), self.told]
 
     @torch.no_grad()
     def forbid(self) -> None:
         """Put the weights that a mask forbids to nothing; training leaves them there, since their gradient is masked."""
-        for weight, mask in zip(*self._layers, strict=True):
+        for weight, mask in zip(self.matrices(), self._masks(), strict=True):
             if mask is not None:
                 weight.mul_(mask)
 
-    def matrices(self) -> list[Tensor]:
-        return self._layers[0]
-
     def run(self, tape: Any, x: Tensor, y: Tensor | None, weights: tuple[Tensor, ...]) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        inputs = len(x)
-        seen = _room(weights[0].shape[1] - 1, weights[0], x)
-        seen[:inputs] = x
-        if y is not None and self.condition:
-            seen[inputs:-1] = y.t()
-        h, heard, kept = torch.mm(weights[0], seen), [seen], list[Tensor]()
+        inputs, one = len(x), x.new_ones(1, x.shape[1])
+        seen = torch.cat([x, one] if y is None or not self.condition else [x, y.t(), one])
+        h, heard, drops = torch.mm(weights[0], seen), [seen], list[Tensor]()
         for weight in weights[1:]:
             lit = _room(len(h), h, x)
             torch.clamp_min(h, 0, out=lit[:-1])
@@ -88,15 +85,16 @@ class Perceptron(HandNet):
                 h = torch.mm(weight, lit)
                 continue
             if dropout:
-                kept.append((torch.rand_like(h) >= dropout) / (1 - dropout))
-                lit[:-1].mul_(kept[-1])
+                drops.append(kept(h, dropout))
+                lit[:-1].mul_(drops[-1])
             h = torch.addmm(h, weight, lit)
-        tape.notes = inputs, kept
+        tape.notes = inputs, drops
         tape.save_for_backward(*heard, *weights)
         return h
 
     def back(self, tape: Any, g: Tensor, for_y: bool) -> tuple[Tensor, Tensor | None, list[Tensor]]:
-        (inputs, kept), masks, count = tape.notes, self._layers[1], len(self.inner) + 2
+        (inputs, drops), masks = tape.notes, self._masks()
+        count = len(masks)
         heard, weights = tape.saved_tensors[:count], tape.saved_tensors[count:]
         found: list[Tensor] = []
         for place in range(count - 1, -1, -1):
@@ -105,8 +103,8 @@ class Perceptron(HandNet):
             if not place:
                 break
             back = torch.mm(weights[place][:, :-1].t(), g)
-            if kept and place < count - 1:
-                back.mul_(kept[place - 1])
+            if drops and place < count - 1:
+                back.mul_(drops[place - 1])
             back = torch.ops.aten.threshold_backward(back, heard[place][:-1], 0)
             g = back if place == count - 1 else back.add_(g)
         gx = torch.mm(weights[0][:, :inputs].t(), g)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genus.nets.dropout import Dropout
 from genus.nets.pixel import Body, Masked, Memory, Pointwise, Rows, Told, keep_row, lay_channels_last
 
 
@@ -22,7 +23,7 @@ class Block(nn.Module, ABC):
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     @abstractmethod
     def forward(self, v: Tensor, h: Tensor, y: Tensor | None, skip: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:

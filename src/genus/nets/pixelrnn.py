@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genus.nets.dropout import Dropout
 from genus.nets.pixel import Body, Masked, Memory, Told, keep_row, lay_channels_last
 
 Path = list[tuple[int, int]]  # of each step: the lines (first, one past the last) of the pixels it takes, one a line
@@ -302,7 +303,7 @@ class RecurrentStack(Body):
         self.place = nn.Parameter(torch.zeros(width, *sides))
         layer = RowLSTM if rows == "row" else DiagonalLSTM
         self.layers = nn.ModuleList(layer(width, sides, condition) for _ in range(depth))
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         lay_channels_last(self)
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genus.nets.dropout import Dropout
+
 
 class Cache:
     """Keys and values of the positions already read, allocated once.
@@ -156,7 +158,7 @@ class Block(nn.Module):
         self.before, self.between = nn.LayerNorm(width, bias=False), nn.LayerNorm(width, bias=False)
         self.attention = Attention(width, heads, qk_norm=qk_norm, causal=causal)
         self.feed = Feed(width, hidden, activation)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, h: Tensor, turn: Tensor | None = None, cache: Cache | None = None, layer: int = 0, packing: Packing | None = None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genus.nets.dropout import Dropout
 from genus.nets.time import TimeFeatures
 
 
@@ -25,7 +26,7 @@ class Residual(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.tell = nn.Linear(signal, 2 * width)
         self.skip = nn.Conv2d(inputs, width, 1) if inputs != width else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor, signal: Tensor) -> Tensor:

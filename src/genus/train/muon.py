@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from genus.train.adamw import AdamW
 
 SIZE = 2.0  # root mean square of a step of matrices over the learning rate
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic, whose slope at 0 is as steep as five steps can bear
@@ -42,7 +43,7 @@ def hidden_matrices(net: nn.Module) -> set[int]:
     return {id(w) for w in weights if min(w.shape[0], w[0].numel()) >= 8}
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(AdamW):
     """M ← βM + (1 − β) G; W ← (1 − lr · decay) W − 2 lr √max(rows, columns) · orthogonal((1 − β) G + βM).
 
     The root gives steps of all shapes one root mean square (Liu et al. 2025, Muon is scalable for LLM training,
@@ -55,21 +56,14 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(self, groups: list[dict[str, Any]], lr: float, betas: tuple[float, float], *, momentum: float = 0.95) -> None:
-        super().__init__(groups, {"lr": lr, "betas": betas, "momentum": momentum, "weight_decay": 0.0, "orthogonal": False})
+        super().__init__(groups, lr, betas, momentum=momentum, orthogonal=False)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """One step along the gradients that the parameters hold."""
-        value = closure() if closure else None
-        for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
-            (self._turn if group["orthogonal"] else self._adapt)(parameters, group)
-        return value
-
-    def _turn(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        """Muon's step, matrices of one shape at a time."""
+    def advance(self, moved: list[Tensor], group: dict[str, Any]) -> None:
+        if not group["orthogonal"]:
+            super().advance(moved, group)
+            return
         shapes = defaultdict(list)
-        for p in parameters:
+        for p in moved:
             state = self.state[p]
             if not state:
                 state["momentum"] = torch.zeros_like(p)
@@ -83,22 +77,6 @@ class Muon(torch.optim.Optimizer):
             for p, step in zip(alike, turned, strict=True):
                 p.mul_(1 - group["lr"] * group["weight_decay"])
                 p.add_(step.reshape(p.shape).to(p.dtype), alpha=-SIZE * group["lr"] * max(rows, columns) ** 0.5)
-
-    def _adapt(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        """AdamW's step."""
-        first, second = group["betas"]
-        for p in parameters:
-            state = self.state[p]
-            if not state:
-                state |= {"step": torch.zeros(()), "mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
-            g = p.grad
-            state["step"] += 1
-            count = float(state["step"])
-            state["mean"].lerp_(g, 1 - first)
-            state["square"].mul_(second).addcmul_(g, g, value=1 - second)
-            p.mul_(1 - group["lr"] * group["weight_decay"])
-            scale = (state["square"] / (1 - second**count)).sqrt_().add_(1e-8)
-            p.addcdiv_(state["mean"], scale, value=-group["lr"] / (1 - first**count))
 
 
 def _short(x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genus.errors import UsageError, nearest
+from genus.train.adamw import AdamW
 from genus.train.muon import Muon, hidden_matrices
 from genus.train.recipe import Recipe
 
@@ -47,7 +48,7 @@ def make_optimiser(net: nn.Module, recipe: Recipe, lr: float | None = None) -> t
     groups, lr = parameter_groups(net, recipe.weight_decay), recipe.lr if lr is None else lr
     match recipe.optimizer:
         case "adamw":
-            return torch.optim.AdamW(groups, lr, (recipe.momentum, recipe.beta2), fused=True)
+            return AdamW(groups, lr, (recipe.momentum, recipe.beta2))
         case "adam":
             return torch.optim.Adam(groups, lr, (recipe.momentum, recipe.beta2), fused=True)
         case "sgd":
@@ -92,7 +93,7 @@ def clip(gradients: Sequence[Tensor | None], largest: float) -> Tensor:
     https://arxiv.org/abs/1211.5063
     """
     found = [g for g in gradients if g is not None]
-    norm = torch.stack(norm_each(found)).square().sum().sqrt()
+    norm = torch.linalg.vector_norm(torch.stack(norm_each(found)))
     if norm.is_cuda:
         scale_all(found, (largest / norm).clamp(max=1.0))
     elif (size := norm.item()) > largest:
