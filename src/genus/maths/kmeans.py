@@ -9,7 +9,7 @@ from torch import Tensor
 def nearest(x: Tensor, centres: Tensor, block: int = 8192) -> Tensor:
     """Which centre is nearest to each row of x (n, d), (n,)."""
     half = 0.5 * centres.square().sum(1)
-    return torch.cat([(half - b @ centres.T).argmin(1) for b in x.split(block)])
+    return torch.cat([torch.addmm(half, b, centres.T, alpha=-1).argmin(1) for b in x.split(block)])
 
 
 def seeds(x: Tensor, k: int) -> Tensor:
