@@ -9,7 +9,7 @@ import genus
 from genus import catalogue
 from genus.capability import Density, Sequential
 from genus.errors import DataError, RunError, UsageError
-from genus.tasks.compress import compress, decompress, own_nats, usual_sizes
+from genus.tasks.compress import _counted, _counts, compress, decompress, own_nats, usual_sizes
 
 STEPS = {"steps": 3, "batch": 16, "warmup": 1}
 TINY = {
@@ -134,3 +134,10 @@ def test_what_cannot_be_kept_is_refused_in_a_sentence():
         compress(made(frame), frame)
     with pytest.raises(UsageError, match="entry by entry"):
         compress(catalogue.family("vae")(**STEPS, size="small").fit(DATA["images"]), DATA["images"])
+
+
+def test_the_counts_of_a_file_are_as_short_as_their_numbers():
+    numbers = [0, 127, 128, 300_000, 2**40]
+    written = _counted(numbers)
+    assert len(written) == 1 + 1 + 2 + 3 + 6
+    assert _counts(b"x" + written + b"y", 1, 5) == (numbers, 1 + len(written))

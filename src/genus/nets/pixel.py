@@ -109,9 +109,13 @@ class Masked(nn.Module):
         rows = kept[self, "rows"] = torch.cat([kept[self, "rows"][:, :, 1:], last[:, :, None]], 2)
         return F.conv2d(rows, self.conv.weight[:, :, :-1], bias)[:, :, 0]
 
+    def slot(self, memory: Memory) -> Tensor:
+        """Where the inputs (n, inputs) of the pixel are held."""
+        return memory.kept[self].narrow(1, (self.side + memory.j) * self.inputs, self.inputs)
+
     def put(self, memory: Memory, value: Tensor) -> None:
         """Set the inputs (n, inputs) of the pixel."""
-        memory.kept[self].narrow(1, (self.side + memory.j) * self.inputs, self.inputs).copy_(value)
+        self.slot(memory).copy_(value)
 
     def pixel(self, memory: Memory, above: Tensor) -> Tensor:
         """The outputs (n, outputs) of the pixel, of which the rows above gave `above`."""
@@ -130,10 +134,10 @@ class Pointwise(nn.Conv2d):
         assert self.bias is not None
         memory.fixed[self], memory.fixed[self, "bias"] = self.weight.flatten(1).T.contiguous(), self.bias
 
-    def pixel(self, memory: Memory, x: Tensor) -> Tensor:
+    def pixel(self, memory: Memory, x: Tensor, out: Tensor | None = None) -> Tensor:
         """The outputs (n, outputs) of a pixel's inputs (n, inputs)."""
         fixed = memory.fixed
-        return torch.addmm(fixed[self, "bias"], x, fixed[self])
+        return torch.addmm(fixed[self, "bias"], x, fixed[self], out=out)
 
 
 class Told(nn.Module):

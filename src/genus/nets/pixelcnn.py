@@ -61,19 +61,23 @@ class Plain(Block):
         return v, h + self.leave(self.drop(F.relu(self.told(self.masked(inner), y))))
 
     def begin(self, memory: Memory, n: int, width: int) -> None:
+        """The inner features get a one beside them, so that the last bias is a row of its matrix and the sum one product."""
+        for part in (self.enter, self.leave):
+            part.begin(memory)
         self.masked.begin(memory, n, width)
-        self.enter.begin(memory)
-        self.leave.begin(memory)
+        fixed = memory.fixed
+        fixed[self.masked] = F.pad(fixed[self.masked], (0, 1))
+        fixed[self.leave] = torch.cat([fixed[self.leave], fixed[self.leave, "bias"][None]])
 
     def row(self, memory: Memory, v: Tensor, y: Tensor | None, skip: Tensor | None) -> Tensor:
-        keep_row(memory, self, self.told(self.masked.row(memory), y), v.shape[2])
+        keep_row(memory, self, F.pad(self.told(self.masked.row(memory), y), (0, 0, 0, 1), value=1.0), v.shape[2])
         return v
 
     def pixel(self, memory: Memory, h: Tensor, skip: Tensor | None) -> Tensor:
         enter, masked, leave = self.parts
-        masked.put(memory, enter.pixel(memory, h.relu()).relu_())
+        enter.pixel(memory, h.relu(), out=masked.slot(memory)).relu_()
         inner = masked.pixel(memory, memory.kept[self].select(1, memory.j)).relu_()
-        return leave.pixel(memory, inner).add_(h)
+        return torch.addmm(h, inner, memory.fixed[leave])
 
 
 class Gated(Block):

@@ -25,9 +25,8 @@ from genus.errors import DataError, RunError, UsageError
 from genus.maths.rans import Decoder, encode, interval, lanes_for, nats, quantise
 from genus.model import Model
 
-MAGIC = b"GNZ1"
-HEAD = struct.Struct("<4s8s8sIIIHI")  # magic, model, checksum, items, batch, bytes of extras, streams, crc of what follows
-STREAM = struct.Struct("<IHI")  # batches, lanes, bytes
+MAGIC = b"GNZ2"
+HEAD = struct.Struct("<4s8s8sI")  # magic, model, checksum, crc of what follows: counts, extras, streams
 ENTRIES = 1 << 16  # of a batch: one pass of the model
 HELD = 1 << 22  # entries whose intervals are held at once; a stream
 Told = Callable[[int, int], None]
@@ -67,10 +66,9 @@ def compress(model: Model, X: Any, y: Any = None, *, batch: int | None = None, t
                     told(done, len(x))
             lanes = lanes_for(nats(intervals), min(batch, 2**16 - 1))
             body.append(encode(intervals, lanes))
-            streams.append(STREAM.pack(len(rows), lanes, len(body[-1])))
-    rest = extras + b"".join(streams) + b"".join(body)
-    head = (MAGIC, _hash(model), _checksum(x), len(x), batch, len(extras), len(streams), zlib.crc32(rest))
-    return HEAD.pack(*head) + rest
+            streams += [len(rows), lanes, len(body[-1])]
+    rest = _counted([len(x), batch, len(extras), len(body), *streams]) + extras + b"".join(body)
+    return HEAD.pack(MAGIC, _hash(model), _checksum(x), zlib.crc32(rest)) + rest
 
 
 def decompress(model: Model, content: bytes, *, told: Told | None = None) -> tuple[Any, list[Any] | None]:
@@ -254,7 +252,7 @@ def _opened(model: Model, content: bytes) -> tuple[int, int, bytes, dict[str, An
     """(items, batch, checksum, extras, streams, where the first stream begins), after checks."""
     if len(content) < HEAD.size or not content.startswith(MAGIC):
         raise RunError("This is not a file that `genus compress` wrote.")
-    _, model_hash, checksum, n, batch, length, count, crc = HEAD.unpack_from(content)
+    _, model_hash, checksum, crc = HEAD.unpack_from(content)
     if zlib.crc32(content[HEAD.size :]) != crc:
         raise RunError("The file is cut short or damaged (its check sum differs): restore it from a copy.")
     if model_hash != _hash(model):
@@ -262,10 +260,36 @@ def _opened(model: Model, content: bytes) -> tuple[int, int, bytes, dict[str, An
             f"The file was written with another model ({model_hash.hex()}; this one is {_hash(model).hex()}): "
             "give the run it was compressed with."
         )
-    at = HEAD.size + length
-    extras = json.loads(bz2.decompress(content[HEAD.size : at])) if length else {"y": None, "tail": ""}
-    streams = [STREAM.unpack_from(content, at + k * STREAM.size) for k in range(count)]
-    return n, batch, checksum, extras, streams, at + count * STREAM.size
+    (n, batch, length, count), at = _counts(content, HEAD.size, 4)
+    each, at = _counts(content, at, 3 * count)
+    extras = json.loads(bz2.decompress(content[at : at + length])) if length else {"y": None, "tail": ""}
+    return n, batch, checksum, extras, list(zip(*[iter(each)] * 3, strict=True)), at + length
+
+
+def _counted(numbers: list[int]) -> bytes:
+    """Whole numbers seven bits a byte, the lowest first; the last byte of each has its highest bit clear."""
+    out = bytearray()
+    for number in numbers:
+        while number >= 128:
+            out.append(number & 127 | 128)
+            number >>= 7
+        out.append(number)
+    return bytes(out)
+
+
+def _counts(content: bytes, at: int, many: int) -> tuple[list[int], int]:
+    """(so many numbers that `_counted` wrote at this place, the place behind them)."""
+    found = []
+    for _ in range(many):
+        number = shift = 0
+        while True:
+            byte, at = content[at], at + 1
+            number |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        found.append(number)
+    return found, at
 
 
 def _hash(model: Model) -> bytes:
