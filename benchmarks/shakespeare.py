@@ -4,7 +4,7 @@ The first 90 % are trained on (its last 20,000 characters only choose the best w
 the end: in windows of 256 side by side, so that a character sees from 0 to 255 before it, and in windows that overlap by
 half, of which only the latter half counts, so that it sees 128 to 255.
 
-    GENUS_DATA=… python benchmarks/shakespeare.py [--budget 9.4] [--steps N] [--optimizer adamw]
+    GENUS_DATA=… python benchmarks/shakespeare.py [--budget 9.4] [--steps N] [--optimizer adamw] [--trial]
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--optimizer", default="adamw")
+    parser.add_argument("--qk-norm", action="store_true")
+    parser.add_argument("--trial", action="store_true", help="validation alone, nothing is recorded")
     args = parser.parse_args()
     torch.set_num_threads(1)
     text = data("tinyshakespeare", "input.txt").read_text()
@@ -65,12 +67,14 @@ def main() -> None:
     clock = Clock()
     model = Transformer(
         seed=SEED, width=args.width, depth=args.depth, batch=args.batch, lr=args.lr, dropout=args.dropout, beta2=0.99,
-        weight_decay=0.1, optimizer=args.optimizer,
+        weight_decay=0.1, optimizer=args.optimizer, qk_norm=args.qk_norm,
     )  # fmt: skip
     steps = args.steps or steps_within(60 * args.budget, model, train, clock)
     model.set_params(steps=steps).fit(train[:-CHOOSE], validation=train[-CHOOSE:])
     seconds, processor = clock.seconds, clock.cpu_seconds
     print(f"fit {seconds:.0f} s, {processor:.0f} processor-seconds, {model.history_[-1]}", flush=True)
+    if args.trial:
+        return
     letters = {c: i for i, c in enumerate(sorted(set(train)))}
     codes = np.array([letters[c] for c in text])
     size = model.space_.size
