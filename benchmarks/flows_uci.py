@@ -102,18 +102,18 @@ def equal() -> dict[str, Any]:
     return {"batch": BATCH, "lr": LR, "warmup": WARMUP, "clip": CLIP, "ema": 0.0, "weight_decay": DECAY}
 
 
-def train(flow: nn.Module, loss: Loss, x: Tensor, steps: int, seed: int) -> None:
+def train(flow: nn.Module, loss: Loss, x: Tensor, steps: int, seed: int, batch: int = BATCH, lr: float = LR) -> None:
     """The plain loop: AdamW (fused), linear warm-up and cosine to nothing, gradients clipped, reshuffled every epoch."""
-    optimiser = torch.optim.AdamW(flow.parameters(), LR, weight_decay=DECAY, fused=True)
+    optimiser = torch.optim.AdamW(flow.parameters(), lr, weight_decay=DECAY, fused=True)
     warmup = min(WARMUP, steps // 10)
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda i: min(1.0, (i + 1) / max(1, warmup)) * 0.5 * (1 + math.cos(math.pi * i / steps))
     )
     random, left = torch.Generator().manual_seed(seed), torch.zeros(0, dtype=torch.int64)
     for _ in range(steps):
-        if len(left) < BATCH:
+        if len(left) < batch:
             left = torch.randperm(len(x), generator=random)
-        i, left = left[:BATCH], left[BATCH:]
+        i, left = left[:batch], left[batch:]
         value = loss(x[i]).mean()
         optimiser.zero_grad()
         value.backward()
