@@ -96,6 +96,7 @@ class _Alone(torch.autograd.Function):
 class Spline:
     """A monotone rational-quadratic spline on (−bound, bound), the identity outside.
 
+    Beyond `bound` the identity can put nothing elsewhere, so it lies where a normal has next to nothing left (6 in 100,000 at 4).
     `bins` pieces, each a quotient of quadratics that meets its neighbours with equal slopes; widths and heights are
     a softmax each, inner slopes a softplus. Entries outside are clamped before the formula, so that the
     branch not taken has finite gradients. Forward, the gradient is written by hand: only the bin that holds an entry
@@ -105,7 +106,7 @@ class Spline:
     """
 
     bins: int = 8
-    bound: float = 3.0
+    bound: float = 4.0
 
     @property
     def parameters(self) -> int:

@@ -26,7 +26,8 @@ class AdamW(torch.optim.Optimizer):
     """
 
     def __init__(self, groups: list[dict[str, Any]], lr: float, betas: tuple[float, float], **more: Any) -> None:
-        super().__init__(groups, {"lr": lr, "betas": betas, "weight_decay": 0.0} | more)
+        held = {"fused": True}  # what load_state_dict asks, to put counts where their parameters are
+        super().__init__(groups, {"lr": lr, "betas": betas, "weight_decay": 0.0} | held | more)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]
