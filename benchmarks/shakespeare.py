@@ -36,12 +36,13 @@ def nats(model: Transformer, codes: Tensor, stride: int) -> tuple[float, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=2100)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--depth", type=int, default=4)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--weight-decay", type=float, default=0.1)
     parser.add_argument("--optimizer", default="adamw")
     parser.add_argument("--qk-norm", action="store_true")
     parser.add_argument("--trial", action="store_true", help="validation alone, nothing is recorded")
@@ -53,7 +54,7 @@ def main() -> None:
     clock = Clock()
     model = Transformer(
         seed=SEED, width=args.width, depth=args.depth, batch=args.batch, lr=args.lr, dropout=args.dropout, beta2=0.99,
-        weight_decay=0.1, optimizer=args.optimizer, qk_norm=args.qk_norm,
+        weight_decay=args.weight_decay, optimizer=args.optimizer, qk_norm=args.qk_norm,
     )  # fmt: skip
     model.set_params(steps=args.steps).fit(train[:-CHOOSE], validation=train[-CHOOSE:])
     seconds, processor = clock.seconds, clock.cpu_seconds
