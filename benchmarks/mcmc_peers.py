@@ -115,55 +115,76 @@ def flat(held: dict[str, np.ndarray], name: str) -> Any:
 
 
 def pymc(held: dict[str, np.ndarray], name: str, seed: int) -> tuple[np.ndarray, float, float]:
-    """Its own NUTS (diagonal metric), one chain after the other; compilation is warm-up, sampling is half warm-up."""
+    """Its own NUTS (diagonal metric), one chain after the other; compilation is warm-up."""
     import pymc  # pyright: ignore[reportMissingImports]
 
     begin = time.process_time()
     model = flat(held, name)
+    warm, last = 0.0, begin
+
+    def told(trace: Any, draw: Any) -> None:
+        """Called after each step; what has passed since the one before is that step's."""
+        nonlocal warm, last
+        now = time.process_time()
+        warm += (now - last) * draw.tuning
+        last = now
+
     with model:
-        model.compile_logp(jacobian=False)(model.initial_point())
-        made = time.process_time()
-        quiet: dict[str, Any] = {"progressbar": False, "compute_convergence_checks": False}
+        quiet: dict[str, Any] = {"progressbar": False, "compute_convergence_checks": False, "callback": told}
         found = pymc.sample(DRAWS, tune=WARMUP, chains=CHAINS, cores=1, random_seed=seed, nuts_sampler="pymc", **quiet)
-    half = (time.process_time() - made) / 2
-    return found.posterior["x"].values.swapaxes(0, 1), made - begin + half, half
+    return found.posterior["x"].values.swapaxes(0, 1), warm, time.process_time() - begin - warm
 
 
 def nutpie(held: dict[str, np.ndarray], name: str, seed: int) -> tuple[np.ndarray, float, float]:
-    """NUTS in Rust (diagonal metric from gradients), one chain after the other; sampling is half warm-up."""
+    """NUTS in Rust (diagonal metric from gradients), one chain after the other; warm-up is timed as a run of one draw."""
     import nutpie  # pyright: ignore[reportMissingImports]
 
     begin = time.process_time()
     compiled = nutpie.compile_pymc_model(flat(held, name))
     made = time.process_time()
-    found = nutpie.sample(compiled, draws=DRAWS, tune=WARMUP, chains=CHAINS, cores=1, seed=seed, progress_bar=False)
-    half = (time.process_time() - made) / 2
-    return found.posterior["x"].values.swapaxes(0, 1), made - begin + half, half
+    options: dict[str, Any] = {"tune": WARMUP, "chains": CHAINS, "cores": 1, "seed": seed, "progress_bar": False}
+    found = nutpie.sample(compiled, draws=DRAWS, **options)
+    spent = time.process_time() - made
+    again = time.process_time()
+    nutpie.sample(compiled, draws=1, **options)
+    warm = min(spent, time.process_time() - again)
+    return found.posterior["x"].values.swapaxes(0, 1), made - begin + warm, spent - warm
 
 
 def pyro(held: dict[str, np.ndarray], name: str, seed: int) -> tuple[np.ndarray, float, float]:
-    """NUTS with a dense metric, one chain after the other; sampling is half warm-up."""
+    """NUTS with a dense metric, one chain after the other."""
     import torch
     from pyro.infer import MCMC, NUTS  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(1)
     tensors = {key: torch.from_numpy(np.asarray(value, np.float64)) for key, value in held.items()}
-    if name == "normal":
-        d, potential = len(tensors["precision"]), lambda z: 0.5 * (z["x"] @ tensors["precision"]) @ z["x"]
-    else:
-        prior = 0.5 / 2.5**2
-        d = len(tensors["signed"])
-        potential = lambda z: torch.nn.functional.softplus(-(z["x"] @ tensors["signed"])).sum() + prior * z["x"].square().sum()  # noqa: E731
+
+    def normal(z: dict[str, Any]) -> Any:
+        return 0.5 * (z["x"] @ tensors["precision"]) @ z["x"]
+
+    def logistic(z: dict[str, Any]) -> Any:
+        loss = torch.nn.functional.softplus(-(z["x"] @ tensors["signed"])).sum()
+        return loss + 0.5 / 2.5**2 * z["x"].square().sum()
+
+    potential, d = (normal, len(tensors["precision"])) if name == "normal" else (logistic, len(tensors["signed"]))
     torch.manual_seed(seed)
-    begin, chains = time.process_time(), []
+    begin, chains, warm = time.process_time(), [], 0.0
+    last = begin
+
+    def told(kernel: Any, samples: Any, stage: str, i: int) -> None:
+        """Called after each step; what has passed since the one before is that step's."""
+        nonlocal warm, last
+        now = time.process_time()
+        warm += (now - last) * stage.lower().startswith("warmup")
+        last = now
+
     for _ in range(CHAINS):
         start = {"x": torch.rand(d, dtype=torch.float64) * 2 - 1}
         kernel = NUTS(potential_fn=potential, full_mass=True)
-        run = MCMC(kernel, num_samples=DRAWS, warmup_steps=WARMUP, initial_params=start, disable_progbar=True)
+        run = MCMC(kernel, num_samples=DRAWS, warmup_steps=WARMUP, initial_params=start, disable_progbar=True, hook_fn=told)
         run.run()
         chains.append(run.get_samples()["x"].numpy())
-    half = (time.process_time() - begin) / 2
-    return np.stack(chains, 1), half, half
+    return np.stack(chains, 1), warm, time.process_time() - begin - warm
 
 
 LIBRARIES = {"emcee": emcee, "numpyro": numpyro, "blackjax": blackjax, "pymc": pymc, "nutpie": nutpie, "pyro": pyro}

@@ -157,8 +157,12 @@ def _file(model: Model, X: Any, y: Any) -> None:
     _same(model.sample(6, seed=2), again.sample(6, seed=2), "draws differ after save and load")
     _same(repr(model.get_params(deep=False)), repr(again.get_params(deep=False)), "fields differ after save and load")
     if isinstance(model, Density | Bound):
-        pair = [m.log_prob_bound(_head(X), _head(y)) for m in (model, again)]  # type: ignore[attr-defined]
-        _same(pair[0], pair[1], "scores differ after save and load")
+        assert isinstance(again, Density | Bound)
+        _same(
+            model.log_prob_bound(_head(X), _head(y)),
+            again.log_prob_bound(_head(X), _head(y)),
+            "scores differ after save and load",
+        )
 
 
 def _bad_data(factory: Factory, X: Any) -> None:
@@ -174,9 +178,9 @@ def _other_data(model: Model, X: Any) -> None:
     if isinstance(X, str) or not isinstance(model, Density | Bound):
         return
     other = ["x", "yz"] * 5 if not _is_text(X) else np.random.default_rng(0).normal(size=(10, 3))
-    _refuses(lambda: model.log_prob_bound(other))  # type: ignore[attr-defined]
+    _refuses(lambda: model.log_prob_bound(other))
     if isinstance(X, np.ndarray) and X.ndim == 2:
-        _refuses(lambda: model.log_prob_bound(X[:, :1]))  # type: ignore[attr-defined]
+        _refuses(lambda: model.log_prob_bound(X[:, :1]))
 
 
 # -- asked of those that claim it -------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def table(n: int = 300) -> pd.DataFrame:
 def small(name: str) -> Any:
     cls = family(name)
     few = {"steps": 10, "batch": 64, "width": 16, "depth": 1, "particles": 4}
-    fields = {key: value for key, value in few.items() if key in cls.__dataclass_fields__}  # type: ignore[attr-defined]
+    fields = {key: value for key, value in few.items() if key in {field.name for field in dataclasses.fields(cls)}}
     return cls(**fields)
 
 

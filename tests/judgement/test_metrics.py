@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from genus.judgement.frechet import frechet_distance
+from genus.judgement.interval import share
 from genus.judgement.mmd import mmd
 from genus.judgement.modes import mode_scores
-from genus.judgement.neighbours import closeness, likeness, nearest, share
+from genus.judgement.neighbours import closeness, likeness, nearest
 from genus.judgement.twosample import area, chosen, detect, linear, p_value, trees
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 import typing
 from typing import Any, Literal, Union, get_args, get_origin
@@ -15,7 +16,7 @@ def parse_fields(family: type, words: list[str]) -> dict[str, Any]:
     A word that names no field of the family is an error with the nearest name, never ignored.
     """
     hints = typing.get_type_hints(family)
-    names = set(family.__dataclass_fields__)  # type: ignore[attr-defined]
+    names = {field.name for field in dataclasses.fields(family)}
     fields: dict[str, Any] = {}
     rest = list(words)
     while rest:

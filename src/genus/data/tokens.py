@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, SupportsIndex, overload
 
@@ -129,7 +130,7 @@ def _settled(state: str, texts: list[str]) -> str:
     return json.dumps(content, ensure_ascii=False)
 
 
-class Vocabulary:
+class Vocabulary(ABC):
     """Texts ⇄ rows of token numbers.
 
     Attributes
@@ -141,13 +142,13 @@ class Vocabulary:
     size: int
     bytes: np.ndarray
 
+    @abstractmethod
     def encode(self, text: str) -> np.ndarray:
         """The tokens of a text, int64; −1 where there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, codes: np.ndarray) -> str:
         """The text of tokens; U+FFFD where bytes make no character."""
-        raise NotImplementedError
 
     def spell(self, code: int) -> bytes:
         """The UTF-8 bytes of one token, which need not make a character."""

@@ -150,7 +150,8 @@ class FlowMatching(Recipe, Estimate, Latent, Conditional, Stepwise):
         x, field = torch.randn(n, *self.space_.shape), self._quick(self._field(y, self.guidance))
         yield self._within(x)
         last = self._polish
-        for x in states(field, x, 0, 1 - last, solver=self.solver, evaluations=max(1, self.evaluations - (last > 0))):  # noqa: B020
+        start, evaluations = x, max(1, self.evaluations - (last > 0))
+        for x in states(field, start, 0, 1 - last, solver=self.solver, evaluations=evaluations):
             yield self._within(x)
         if last:
             yield self._within(x + last * field(x, x.new_tensor(1 - last)))

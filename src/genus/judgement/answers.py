@@ -10,6 +10,7 @@ import numpy as np
 from genus import dice
 from genus.data.split import rows
 from genus.errors import GenusError
+from genus.judgement.interval import share
 from genus.judgement.judge import Judge
 from genus.judgement.score import Score
 
@@ -35,8 +36,8 @@ def answers(judge: Judge, model: Any, X: Any, y: Any) -> list[Score]:
     note = f"{np.mean(others):.3f} against the texts of other items"
     same = np.array([a == b for a, b in zip(drawn, wanted, strict=True)], float)
     return [
-        Score("exact_answers", *_interval(same), **about),
-        Score("chrf", *_interval(np.array(likeness)), **about, note=note),
+        Score("exact_answers", *share(same), **about),
+        Score("chrf", *np.clip(share(np.array(likeness)), 0, 1).tolist(), **about, note=note),
     ]
 
 
@@ -63,14 +64,3 @@ def chrf(candidate: str, reference: str, beta: float = 2.0) -> float:
 
 def _strings(text: str, n: int) -> Counter[str]:
     return Counter(text[i : i + n] for i in range(len(text) - n + 1))
-
-
-def _interval(values: np.ndarray) -> tuple[float, float, float]:
-    """(mean, low, high) at 95 %; Wilson's where all are 0 or 1."""
-    mean, n, z = float(values.mean()), len(values), 1.96
-    if set(np.unique(values)) <= {0.0, 1.0}:
-        centre, wide = (mean + z**2 / (2 * n)) / (1 + z**2 / n), z / (1 + z**2 / n)
-        wide *= (mean * (1 - mean) / n + z**2 / (4 * n**2)) ** 0.5
-        return mean, max(0.0, min(mean, centre - wide)), min(1.0, max(mean, centre + wide))
-    wide = z * float(values.std(ddof=1)) / n**0.5
-    return mean, max(0.0, mean - wide), min(1.0, mean + wide)

@@ -32,8 +32,9 @@ from genus.data.split import rows
 from genus.errors import GenusError
 from genus.judgement import disclosure
 from genus.judgement.columns import Columns
+from genus.judgement.interval import Interval, wilson
 from genus.judgement.judge import Judge
-from genus.judgement.membership import Interval, auc, by_density, by_distance, reach, true_rate, wilson
+from genus.judgement.membership import auc, by_density, by_distance, reach, true_rate
 from genus.judgement.score import Score
 
 TARGETS = 6500  # members and outsiders each

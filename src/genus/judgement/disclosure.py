@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from genus.judgement.columns import Columns
-from genus.judgement.membership import Interval, nearest_item
+from genus.judgement.interval import Interval
+from genus.judgement.membership import nearest_item
 
 WINDOW = 0.005  # half the width of a predicate on a number, in ranks
 CLOSE = 0.025  # how far, in ranks, a guessed number may be from the secret

@@ -18,9 +18,10 @@ from genus.judgement.columns import Columns, frame_of
 from genus.judgement.features import Features, kind_of, label_features, plain_features
 from genus.judgement.frechet import frechet
 from genus.judgement.giveaway import given_away
+from genus.judgement.interval import share
 from genus.judgement.mmd import mmd
 from genus.judgement.modes import mode_scores
-from genus.judgement.neighbours import closeness, likeness, nearest, share
+from genus.judgement.neighbours import closeness, likeness, nearest
 from genus.judgement.score import Score
 
 MOST = {"table": 10000, "array": 10000, "image": 5000, "text": 2000}

@@ -9,7 +9,7 @@ import numpy as np
 
 from genus.data.rules import Rule, mine
 from genus.errors import UsageError
-from genus.judgement.membership import wilson
+from genus.judgement.interval import wilson
 
 MOST_ROWS = 30000
 

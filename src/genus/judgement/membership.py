@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.stats import rankdata
 
-from genus.judgement.neighbours import share
+from genus.judgement.interval import Interval, share
 
 CHUNK = 256  # targets at a time: a block of distances of 30 MB to 30,000 items
 GROUP = 16  # items whose nearest is found before the nearest few are
 NEIGHBOURS = 2  # the second tells a crowded place from one copied item
 FALSE = 0.01  # false alarms at which the true ones are counted
-Interval = tuple[float, float, float]
 
 
 def auc(members: np.ndarray, outsiders: np.ndarray) -> Interval:
@@ -102,10 +101,3 @@ def by_density(near: np.ndarray, usual: np.ndarray) -> np.ndarray:
     """
     floor = 1e-3 * max(float(np.median(usual[:, -1])), 1e-9)
     return np.log(usual[:, -1] + floor) - np.log(near[:, -1] + floor)
-
-
-def wilson(hits: float, n: int) -> Interval:
-    """(share, low, high) by Wilson's interval."""
-    z, p = float(norm.ppf(0.975)), hits / n
-    centre, wide = (p + z * z / (2 * n)) / (1 + z * z / n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return p, max(0.0, centre - wide), min(1.0, centre + wide)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import entropy
 
-from genus.judgement.neighbours import nearest, share
+from genus.judgement.interval import share
+from genus.judgement.neighbours import nearest
 
 
 def spread(centres: np.ndarray, real: np.ndarray) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import mannwhitneyu, norm
 
+from genus.judgement.interval import share
 from genus.judgement.mmd import squared_distances
 
 CHUNK = 1024
@@ -50,17 +51,6 @@ def likeness(fake: np.ndarray, real: np.ndarray, k: int = 5) -> dict[str, np.nda
         covered |= (d < ball).any(0)
         recalled |= (d <= fake_ball[rows, None]).any(0)
     return {"precision": inside > 0, "recall": recalled, "density": inside / k, "coverage": covered}
-
-
-def share(values: np.ndarray) -> tuple[float, float, float]:
-    """(mean, low, high) of one value an item: Wilson's interval for shares, normal for others."""
-    n, p = len(values), float(np.mean(values))
-    z = float(norm.ppf(0.975))
-    if not np.isin(values, (0, 1)).all():
-        wide = z * float(np.std(values, ddof=1)) / np.sqrt(n)
-        return p, p - wide, p + wide
-    centre, wide = (p + z * z / (2 * n)) / (1 + z * z / n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return p, max(0.0, min(p, centre - wide)), min(1.0, max(p, centre + wide))
 
 
 def closeness(fake: np.ndarray, held: np.ndarray, train: np.ndarray, *, seed: int = 0) -> dict[str, tuple[float, float, float]]:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from genus.judgement.columns import Columns, words
-from genus.judgement.membership import reach, wilson
-from genus.judgement.neighbours import share
+from genus.judgement.interval import share, wilson
+from genus.judgement.membership import reach
 
 RARE = 0.01
 LEAST_ROWS = 5
